@@ -121,10 +121,10 @@ async def _measure(seconds: float) -> Idle:
             async with asyncio.timeout(_START_S):
                 await exchange.wait_subscribed("child_order_events")
             await asyncio.sleep(_SETTLED_S)
-            began, sent, before = perf_counter(), exchange.statistics().frames_sent, use_of(daemon.pid)
+            began, sent, before = perf_counter(), exchange.hub.counters.frames, use_of(daemon.pid)
             await asyncio.sleep(seconds)
             passed, after = perf_counter() - began, use_of(daemon.pid)
-            sent = exchange.statistics().frames_sent - sent
+            sent = exchange.hub.counters.frames - sent
     return Idle(
         seconds=passed,
         messages=sent,

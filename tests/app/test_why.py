@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -78,27 +79,46 @@ def cancelled_quote(folder: Path, **more: Any) -> None:
     journal(folder, orders=(quote,), facts=LIFE, **more)
 
 
-def ask(folder: Path, *arguments: str, set_dir: bool = True) -> int:
-    flags = ["--log-dir", str(folder / "logs")]
-    return main([*arguments, *flags, *(["--set", f"journal.dir={folder / 'journal'}"] if set_dir else [])])
+@dataclass
+class Why:
+    """The command, asked about the logs and the journal below a folder."""
+
+    folder: Path
+    capsys: pytest.CaptureFixture[str]
+
+    def __call__(self, *arguments: str, code: int = 0, set_dir: bool = True) -> str:
+        """What it says on a terminal of 80 columns, with single spaces."""
+        out, err = self.outputs(*arguments, code=code, set_dir=set_dir)
+        assert err == ""
+        assert max(len(line) for line in out.splitlines()) <= 80
+        assert "\x1b" not in out, "no colours outside a terminal"
+        return re.sub(r"\s+", " ", out)
+
+    def json(self, *arguments: str, code: int = 0) -> Any:
+        """What it says to programs."""
+        return json.loads(self.outputs(*arguments, "--json", code=code)[0])
+
+    def outputs(self, *arguments: str, code: int = 0, set_dir: bool = True) -> tuple[str, str]:
+        """Output and errors, after a look at the exit code."""
+        flags = ["--log-dir", str(self.folder / "logs")]
+        given = [*arguments, *flags, *(["--set", f"journal.dir={self.folder / 'journal'}"] if set_dir else [])]
+        self.capsys.readouterr()
+        assert main(given) == code
+        return self.capsys.readouterr()
 
 
-def answer(capsys: pytest.CaptureFixture[str]) -> str:
-    out, err = capsys.readouterr()
-    assert err == ""
-    assert max(len(line) for line in out.splitlines()) <= 80
-    assert "\x1b" not in out, "no colours outside a terminal"
-    return re.sub(r"\s+", " ", out)
+@pytest.fixture
+def why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Why:
+    return Why(tmp_path, capsys)
 
 
 # --- orders
 
 
 @pytest.mark.parametrize("name", ["k1-1", JRF])
-def test_a_cancelled_quote_by_either_name(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+def test_a_cancelled_quote_by_either_name(tmp_path: Path, why: Why, name: str) -> None:
     cancelled_quote(tmp_path)
-    assert ask(tmp_path, name) == 0
-    said = answer(capsys)
+    said = why(name)
     assert (
         "Order k1-1 was a quote of a strike: BUY 0.001 BTC at 13,600,000, sent at 07:30:13.123. It rested 0.800 s, was "
         "cancelled because its time to live of 800 ms had passed (confirmed 0.150 s after the request) and was "
@@ -109,7 +129,7 @@ def test_a_cancelled_quote_by_either_name(tmp_path: Path, capsys: pytest.Capture
     assert "07:30:14.073 +0.950 cancelled #1 cancel confirmed: ttl" in said
 
 
-def test_a_quote_of_another_strategy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_quote_of_another_strategy(tmp_path: Path, why: Why) -> None:
     """Its decisions and quotes have their own word and tag, and a quote has no time to live."""
     quote = ended(
         "k1-1", order_id=OrderId(JRF), tag="quote", reason=Reason.STRATEGY, cancel_reason=Reason.STRATEGY, ttl_ms=0
@@ -117,40 +137,35 @@ def test_a_quote_of_another_strategy(tmp_path: Path, capsys: pytest.CaptureFixtu
     journal(tmp_path, orders=(quote,), facts=LIFE)
     row = f"{stamp(0)},300,1200,0,quote,13600000,,place_limit BUY 0.001@13600000,strategy"
     write(tmp_path / "logs", "decisions", row)
-    assert ask(tmp_path, "k1-1") == 0
-    said = answer(capsys)
+    said = why("k1-1")
     assert "Order k1-1 was a quote: BUY 0.001 BTC at 13,600,000, sent at 07:30:13.123." in said
     assert "quote BUY 0.001 @ 13600000" in said
     assert "was cancelled because the strategy wished it" in said
-    assert ask(tmp_path, "2026-11-21T07:30:13.200Z") == 0
-    assert "1 quote, 0 fills" in answer(capsys)
+    assert "1 quote, 0 fills" in why("2026-11-21T07:30:13.200Z")
 
 
-def test_a_filled_quote_by_its_execution(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_filled_quote_by_its_execution(tmp_path: Path, why: Why) -> None:
     quote = ended("k1-1", order_id=OrderId(JRF), state="filled", executed=Lots(100_000), registered_ns=TS + 150 * MS)
     booked = fill(2636303818, "k1-1", ts_ns=TS + 400 * MS, pnl_jpy=Money(-123_000_000_000), fee=Money(5_000_000))
     journal(tmp_path, orders=(quote,), facts=(*LIFE[:3], fact("fill", 400, detail="in words")), fills=(booked,))
-    assert ask(tmp_path, "2636303818") == 0
-    said = answer(capsys)
+    said = why("2636303818")
     assert "It rested 0.250 s and was filled completely by one fill at 13,600,000: -1,230 JPY realised" in said
     assert "position -0.001 BTC, execution 2636303818" in said
     assert said.count("+0.400") == 1, "a fill is told once"
 
 
-def test_a_fill_that_beat_its_cancel(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_fill_that_beat_its_cancel(tmp_path: Path, why: Why) -> None:
     quote = ended("k1-1", order_id=OrderId(JRF), state="filled", cancel_reason=Reason.BEST_MOVED)
     facts = (*LIFE[:3], fact("cancel", 390), fact("cancel_failed", 500))
     journal(tmp_path, orders=(quote,), facts=facts, fills=(fill(7, "k1-1", ts_ns=TS + 400 * MS),))
-    assert ask(tmp_path, "k1-1") == 0
-    said = answer(capsys)
+    said = why("k1-1")
     assert "while its cancel was in flight" in said
     assert "cancel refused by the venue" in said
 
 
-def test_a_quote_filled_in_part_and_then_cancelled(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_quote_filled_in_part_and_then_cancelled(tmp_path: Path, why: Why) -> None:
     cancelled_quote(tmp_path, fills=(fill(7, "k1-1", ts_ns=TS + 400 * MS, size=Lots(40_000)),))
-    assert ask(tmp_path, "k1-1") == 0
-    assert "and was filled partly, 0.0004 of 0.001 BTC, by one fill" in answer(capsys)
+    assert "and was filled partly, 0.0004 of 0.001 BTC, by one fill" in why("k1-1")
 
 
 @pytest.mark.parametrize(
@@ -166,23 +181,19 @@ def test_a_quote_filled_in_part_and_then_cancelled(tmp_path: Path, capsys: pytes
     ],
 )
 def test_an_order_that_never_lived(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], facts: tuple[Fact, ...], state: str, expected: str
+    tmp_path: Path, why: Why, facts: tuple[Fact, ...], state: str, expected: str
 ) -> None:
     journal(tmp_path, orders=(ended("k1-1", state=state),), facts=(LIFE[0], *facts))
-    assert ask(tmp_path, "k1-1") == 0
-    assert expected in answer(capsys)
+    assert expected in why("k1-1")
 
 
-def test_an_order_that_is_live_while_the_journal_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_order_that_is_live_while_the_journal_is_written(tmp_path: Path, why: Why) -> None:
     with open_in(tmp_path) as opened:
         opened.record(changes(orders=(order("k1-1", order_id=OrderId(JRF), state="working"),), facts=LIFE[:3]))
-        assert ask(tmp_path, "k1-1") == 0
-    assert "It is not known to have ended, with no known fill." in answer(capsys)
+        assert "It is not known to have ended, with no known fill." in why("k1-1")
 
 
-def test_what_went_wrong_around_an_order_is_told_and_other_orders_are_not(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_went_wrong_around_an_order_is_told_and_other_orders_are_not(tmp_path: Path, why: Why) -> None:
     other = (fact("send", 100, "k1-2", None, "strike"), fact("accepted", 200, "k1-2", "JRF-2"))
     odd = (
         fact("anomaly", 300, None, None, "cancel confirmed twice"),
@@ -192,8 +203,7 @@ def test_what_went_wrong_around_an_order_is_told_and_other_orders_are_not(
     )
     quote = ended("k1-1", order_id=OrderId(JRF), cancel_reason=Reason.TTL)
     journal(tmp_path, orders=(quote, order("k1-2", sent_ns=TS + 100 * MS)), facts=(*LIFE, *other, *odd))
-    assert ask(tmp_path, "k1-1", "--json") == 0
-    lines = json.loads(capsys.readouterr().out)["timeline"]
+    lines = why.json("k1-1")["timeline"]
     assert [line["text"] for line in lines if line["out_of_the_ordinary"]] == [
         "cancel confirmed twice",
         "private channel: down",
@@ -203,12 +213,11 @@ def test_what_went_wrong_around_an_order_is_told_and_other_orders_are_not(
     assert not [line for line in lines if line["order"] == "k1-2"]
 
 
-def test_a_fill_of_no_order_of_ours_is_told_by_its_tag(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_fill_of_no_order_of_ours_is_told_by_its_tag(tmp_path: Path, why: Why) -> None:
     stranger = fact("stranger", 10, None, "JRF-X", "to be cancelled")
     booked = fill(7, None, ts_ns=TS + 20 * MS, order_id="JRF-X", tag="foreign")
     journal(tmp_path, facts=(stranger, fact("fill", 20, None, "JRF-X", "7 BUY")), fills=(booked,))
-    assert ask(tmp_path, AT) == 0
-    said = answer(capsys)
+    said = why(AT)
     assert "account JRF-X an order on the book is not ours: to be cancelled" in said
     assert "foreign JRF-X BUY 0.001 @ 13600000: -12.35 JPY" in said
     assert said.count("+0.020") == 1, "a fill is told once"
@@ -240,28 +249,21 @@ def paper(folder: Path) -> None:
     write(logs, "trades", f"{stamp(400)},PAPER-1,BUY,13600000,0.001,0,stall_then_strike,stall,0,0,0.001")
 
 
-def test_paper_orders_are_told_from_the_csvs_and_what_they_lack_is_said(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_paper_orders_are_told_from_the_csvs_and_what_they_lack_is_said(tmp_path: Path, why: Why) -> None:
     paper(tmp_path)
-    assert ask(tmp_path, "PAPER-2", set_dir=False) == 0
-    said = answer(capsys)
+    said = why("PAPER-2", set_dir=False)
     assert (
         "sent at 07:30:13.123. It was live, since the venue's answer, for 0.944 s, was cancelled because its time"
         in said
     )
     assert "(confirmed 0.150 s after the request) and was never filled" in said
     assert "the time of registration is not known" in said
-    assert ask(tmp_path, "k1-1", set_dir=False) == 0
-    assert "0.395 s and was filled completely by one fill at 13,600,000: 0 JPY realised" in answer(capsys)
+    assert "0.395 s and was filled completely by one fill at 13,600,000: 0 JPY realised" in why("k1-1", set_dir=False)
 
 
-def test_a_moment_of_holding_says_which_gate_its_figure_and_how_long(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_moment_of_holding_says_which_gate_its_figure_and_how_long(tmp_path: Path, why: Why) -> None:
     paper(tmp_path)
-    assert ask(tmp_path, "2026-11-21T07:30:17Z", "--set", "strategy.min_spread_tick=5", set_dir=False) == 0
-    said = answer(capsys)
+    said = why("2026-11-21T07:30:17Z", "--set", "strategy.min_spread_tick=5", set_dir=False)
     assert (
         "At 07:30:17.000 nothing was quoted: the spread is too narrow (1 tick, under min_spread_tick 5); this held for "
         "12.4 s, 07:30:14.073 to 07:30:26.473." in said
@@ -270,50 +272,40 @@ def test_a_moment_of_holding_says_which_gate_its_figure_and_how_long(
     assert "position +0.001 BTC" in said
 
 
-def test_a_moment_in_a_hold_that_began_and_ended_outside_the_window(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_moment_in_a_hold_that_began_and_ended_outside_the_window(tmp_path: Path, why: Why) -> None:
     paper(tmp_path)
-    assert ask(tmp_path, "2026-11-21T07:30:20Z", "--window", "1", set_dir=False) == 0
-    assert "this held for 12.4 s" in answer(capsys)
+    assert "this held for 12.4 s" in why("2026-11-21T07:30:20Z", "--window", "1", set_dir=False)
 
 
-def test_a_moment_with_quotes_out_names_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_moment_with_quotes_out_names_them(tmp_path: Path, why: Why) -> None:
     paper(tmp_path)
-    assert ask(tmp_path, "2026-11-21T07:30:13.323Z", "--local", set_dir=False) == 0
-    said = answer(capsys)
+    said = why("2026-11-21T07:30:13.323Z", "--local", set_dir=False)
     assert "nothing new was quoted: quotes of ours are still live; this held for 0.799 s" in said
     assert "Live then: BUY 13600000, SELL 13600003." in said
-    assert ask(tmp_path, "16:30:13.323", set_dir=False) == 1, "today, in UTC"
+    why("16:30:13.323", code=1, set_dir=False)  # today, in UTC
 
 
-def test_a_moment_right_after_a_decision(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_moment_right_after_a_decision(tmp_path: Path, why: Why) -> None:
     paper(tmp_path)
-    assert ask(tmp_path, AT, set_dir=False) == 0
-    assert "At 07:30:13.123 a strike had been sent" in answer(capsys)
+    assert "At 07:30:13.123 a strike had been sent" in why(AT, set_dir=False)
 
 
-def test_the_last_row_of_a_run_that_ended_says_nothing_of_later(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_last_row_of_a_run_that_ended_says_nothing_of_later(tmp_path: Path, why: Why) -> None:
     paper(tmp_path)
-    assert ask(tmp_path, "2026-11-21T09:00Z", set_dir=False) == 1
-    said = answer(capsys)
+    said = why("2026-11-21T09:00Z", set_dir=False, code=1)
     assert "Nothing was found within 10 s of 2026-11-21T09:00:00.000Z. Searched: logs" in said
     assert "Nearest before: 2026-11-21T07:30:26.473Z; nearest after: none." in said
 
 
-def test_a_pause_between_two_runs_is_no_hold(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_pause_between_two_runs_is_no_hold(tmp_path: Path, why: Why) -> None:
     last = f"{stamp(0)},60,1519,0,hold,,,,stopping"
     write(tmp_path / "logs", "decisions", last, "2026-11-21T12:00:00.000000Z,0,0,0,hold,,,,account_unknown")
-    assert ask(tmp_path, "2026-11-21T09:00Z", set_dir=False) == 1
-    said = answer(capsys)
+    said = why("2026-11-21T09:00Z", set_dir=False, code=1)
     assert "Nearest before: 2026-11-21T07:30:13.123Z; nearest after: 2026-11-21T12:00:00.000Z." in said
-    assert ask(tmp_path, AT, set_dir=False) == 0
-    assert "the program is stopping; this held from 07:30:13.123, until that run ended." in answer(capsys)
+    assert "the program is stopping; this held from 07:30:13.123, until that run ended." in why(AT, set_dir=False)
 
 
-def test_a_halt_says_what_tripped_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_halt_says_what_tripped_it(tmp_path: Path, why: Why) -> None:
     write(
         tmp_path / "logs",
         "decisions",
@@ -326,8 +318,7 @@ def test_a_halt_says_what_tripped_it(tmp_path: Path, capsys: pytest.CaptureFixtu
     runtime = tmp_path / "logs" / "runtime"
     runtime.mkdir()
     (runtime / "app.log").write_text("2026-11-21 07:30:08.123Z | CRITICAL | HALT kill_pnl: day -31,000 JPY\n")
-    assert ask(tmp_path, AT, set_dir=False) == 0
-    said = answer(capsys)
+    said = why(AT, set_dir=False)
     assert "nothing was quoted: trading is halted; this held for 8.000 s" in said
     assert "Trading had halted at 2026-11-21T07:30:08.123Z: the day's result reached its limit (kill_pnl)." in said
     assert "HALT The day's result reached its limit (kill_pnl)" in said
@@ -335,45 +326,39 @@ def test_a_halt_says_what_tripped_it(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "close SELL 0.001 @ market: the day's result reached its limit" in said
 
 
-def test_a_halt_of_the_journal_is_told_with_its_detail(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_halt_of_the_journal_is_told_with_its_detail(tmp_path: Path, why: Why) -> None:
     halted = memo(halted=Reason.OPERATOR, halt_ns=TS, halt_detail="by hand")
     journal(tmp_path, memo=halted, facts=(fact("halt", 0, None, None, "operator (by hand)"),))
     write(tmp_path / "logs", "decisions", f"{stamp(0)},0,0,0,hold,,,,halted", f"{stamp(90)},0,0,0,resume,,,,resumed")
-    assert ask(tmp_path, AT) == 0
-    said = answer(capsys)
+    said = why(AT)
     assert "HALT The operator requested it (operator) (by hand)" in said
     assert "Trading had halted at 2026-11-21T07:30:13.123Z: by hand (operator)." in said
 
 
-def test_a_hold_goes_on_only_while_its_run_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_hold_goes_on_only_while_its_run_does(tmp_path: Path, why: Why) -> None:
     logs, at = tmp_path / "logs", SystemClock().now_ns() - 60 * NS_PER_S
     with RunFolder(logs, AppConfig(), "paper", "wss://v") as run:
         path = run.folder / "decisions" / f"decisions-{utc_day(at)}.csv"
         path.parent.mkdir()
         path.write_text(f"{','.join(columns()['decisions'])}\n{utc_iso(at)},0,1519,0,hold,,,,quiet_time\n")
-        assert ask(tmp_path, "-30s", set_dir=False) == 0
-        assert "it is a quiet time of the session" in answer(capsys)
+        assert "it is a quiet time of the session" in why("-30s", set_dir=False)
         tomorrow = utc_iso(at + DAY_NS)
-        assert ask(tmp_path, tomorrow, set_dir=False) == 1, "nobody knows yet"
-    capsys.readouterr()
-    assert ask(tmp_path, "-30s", set_dir=False) == 1
-    assert "Nothing was found" in answer(capsys)
+        why(tomorrow, code=1, set_dir=False)  # nobody knows yet
+    assert "Nothing was found" in why("-30s", set_dir=False, code=1)
 
 
-def test_what_the_csvs_do_not_have_yet_ends_a_hold_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_the_csvs_do_not_have_yet_ends_a_hold_too(tmp_path: Path, why: Why) -> None:
     write(tmp_path / "logs", "decisions", f"{stamp(-500)},0,1519,0,hold,,,,stall_immature")
     journal(tmp_path, orders=(order("k1-1", order_id=OrderId(JRF), state="working"),), facts=LIFE[:3])
-    assert ask(tmp_path, "2026-11-21T07:30:13.100Z") == 0
-    assert "this held for 0.500 s" in answer(capsys)
-    assert ask(tmp_path, "2026-11-21T07:30:13.300Z") == 0
-    said = answer(capsys)
+    assert "this held for 0.500 s" in why("2026-11-21T07:30:13.100Z")
+    said = why("2026-11-21T07:30:13.300Z")
     assert "is in the journal, but not, or not yet, in the decision log. Live then: BUY 13600000." in said
 
 
 # --- sources
 
 
-def test_an_order_of_journal_and_csv_is_told_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_order_of_journal_and_csv_is_told_once(tmp_path: Path, why: Why) -> None:
     cancelled_quote(tmp_path)
     write(
         tmp_path / "logs",
@@ -381,16 +366,14 @@ def test_an_order_of_journal_and_csv_is_told_once(tmp_path: Path, capsys: pytest
         f"{stamp(60)},place,{JRF},k1-1,BUY,13600000,0.001,GTC,800,stall,strike",
         f"{stamp(950)},cancel,{JRF},k1-1,BUY,13600000,0.001,GTC,800,stall,ttl",
     )
-    assert ask(tmp_path, AT, "--json") == 0
-    told = json.loads(capsys.readouterr().out)
+    told = why.json(AT)
     assert [line["what"] for line in told["timeline"]] == ["send", "answer", "book", "cancel", "cancelled"]
     assert [(life["source"], life["end"]) for life in told["orders"]] == [("journal", "cancelled")]
 
 
-def test_the_journal_among_the_logs_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_journal_among_the_logs_is_found(tmp_path: Path, why: Why) -> None:
     cancelled_quote(tmp_path / "logs")
-    assert ask(tmp_path, "k1-1", set_dir=False) == 0
-    assert "was never filled" in answer(capsys)
+    assert "was never filled" in why("k1-1", set_dir=False)
 
 
 @pytest.mark.parametrize("name", ["k1-1", "k2-1", AT, "2026-11-21T08:30:13.123Z", "7", "8"])
@@ -426,43 +409,37 @@ def test_a_journal_of_another_log_folder_is_left_out_and_named(
     override.write_text(f"journal: {{dir: {tmp_path / 'journal'}}}\n")
     arguments = ["--config", str(override), "--log-dir", str(tmp_path / "logs")]
     assert main([AT, *arguments]) == 0
-    said = answer(capsys)
+    said = re.sub(r"\s+", " ", capsys.readouterr().out)
     assert "was not used: its last run logged to" in said
     assert "#9" not in said
     assert main(["k1-9", *arguments, "--set", f"journal.dir={tmp_path / 'journal'}"]) == 0
 
 
-def test_a_damaged_journal_does_not_keep_the_csvs_from_answering(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_damaged_journal_does_not_keep_the_csvs_from_answering(tmp_path: Path, why: Why) -> None:
     paper(tmp_path)
     (tmp_path / "journal").mkdir()
     (tmp_path / "journal" / "FX_BTC_JPY.sqlite3").write_bytes(b"no database at all, but long enough" * 99)
-    assert ask(tmp_path, "k1-1") == 0
-    assert "note:" in answer(capsys)
+    assert "note:" in why("k1-1")
 
 
-def test_a_cut_line_is_noted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_cut_line_is_noted(tmp_path: Path, why: Why) -> None:
     whole = f"{stamp(0)},60,1519,0,hold,,,,spread"
     write(tmp_path / "logs", "decisions", whole, f"{stamp(90)},60,1519,0.0", end="")
-    assert ask(tmp_path, AT, set_dir=False) == 0
-    assert "the last line is unfinished and was left out" in answer(capsys)
+    assert "the last line is unfinished and was left out" in why(AT, set_dir=False)
 
 
-def test_a_runtime_log_in_another_time_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_runtime_log_in_another_time_is_left_out(tmp_path: Path, why: Why) -> None:
     paper(tmp_path)
     runtime = tmp_path / "logs" / "runtime"
     runtime.mkdir()
     warning = "2026-11-21 07:30:13.200Z | WARNING  | event loop late\n"
     (runtime / "app.log").write_text(warning)
-    assert ask(tmp_path, AT, set_dir=False) == 0
-    said = answer(capsys)
+    said = why(AT, set_dir=False)
     assert "the runtime log has no lines of this time" in said
     assert "event loop late" not in said
     strike = "2026-11-21 07:30:13.124Z | INFO     | strike 0.001 BTC: BUY 13600000 / SELL 13600003\n"
     (runtime / "app.log").write_text(strike + warning)
-    assert ask(tmp_path, AT, set_dir=False) == 0
-    said = answer(capsys)
+    said = why(AT, set_dir=False)
     assert "log event loop late" in said
     assert "strike 0.001 BTC" not in said, "it repeats the decision"
 
@@ -471,55 +448,37 @@ def test_a_runtime_log_in_another_time_is_left_out(tmp_path: Path, capsys: pytes
 
 
 @pytest.mark.parametrize("asked", [AT, "now", "-5m", "k1-404", "999"])
-def test_no_logs_at_all(tmp_path: Path, capsys: pytest.CaptureFixture[str], asked: str) -> None:
-    assert ask(tmp_path, asked) == 1
-    said = answer(capsys)
+def test_no_logs_at_all(why: Why, asked: str) -> None:
+    said = why(asked, code=1)
     assert "no logs: the folder " in said
     assert "no such journal" in said
     assert "Searched: nothing" in said
 
 
-def test_an_unknown_order_says_what_was_searched(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_order_says_what_was_searched(tmp_path: Path, why: Why) -> None:
     cancelled_quote(tmp_path)
     (tmp_path / "logs").mkdir()
-    assert ask(tmp_path, "JRF20261121-000000-999999") == 1
-    said = answer(capsys)
+    said = why("JRF20261121-000000-999999", code=1)
     assert "No order or execution JRF20261121-000000-999999 was found. Searched: logs" in said
     assert ", journal" in said
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [("25:00",), ("a b",), (AT, "--window", "0"), (AT, "--window", "1e9"), (AT, "--set", "strategy.ttl_ms=x"), ()],
-)
-def test_bad_input_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]) -> None:
-    try:
-        code = ask(tmp_path, *arguments)
-    except SystemExit as error:  # argparse's own
-        code = int(str(error.code))
-    assert code == 2
-    assert "why: " in capsys.readouterr().err
-
-
-def test_json_is_whole_and_in_the_units_of_the_logs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_is_whole_and_in_the_units_of_the_logs(tmp_path: Path, why: Why) -> None:
     cancelled_quote(tmp_path, fills=(fill(7, "k1-1", ts_ns=TS + 400 * MS, size=Lots(40_000)),))
-    assert ask(tmp_path, "k1-1", "--json") == 0
-    told = json.loads(capsys.readouterr().out)
+    told = why.json("k1-1")
     (life,) = told["orders"]
     assert (life["price"], life["size"], life["executed"], life["end"]) == ("13600000", "0.001", "0.0004", "cancelled")
     assert (life["sent"], life["cancel_reason"]) == ("2026-11-21T07:30:13.123456Z", "ttl")
     assert told["fills"][0]["exec_id"] == 7
     assert told["found"] is True
     assert told["verdict"].startswith("Order k1-1 was a quote of a strike")
-    assert ask(tmp_path, "k1-2", "--json") == 1
-    assert json.loads(capsys.readouterr().out)["found"] is False
+    assert why.json("k1-2", code=1)["found"] is False
 
 
-def test_a_long_time_line_is_cut_around_the_moment(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_long_time_line_is_cut_around_the_moment(tmp_path: Path, why: Why) -> None:
     facts = tuple(fact("anomaly", ms, None, None, f"number {ms}") for ms in range(-300, 300))
     journal(tmp_path, facts=facts)
-    assert ask(tmp_path, AT) == 0
-    said = answer(capsys)
+    said = why(AT)
     assert "200 more lines: narrow it by --window" in said
     assert "number 0" in said
     assert "number 290" not in said
@@ -539,39 +498,33 @@ def run_of(logs: Path, number: int, mode: str, *lines: str) -> None:
     record.write(RunFiles(folder).record)
 
 
-def test_restarts_on_one_venue_are_one_story_and_a_backtest_is_another(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_restarts_on_one_venue_are_one_story_and_a_backtest_is_another(tmp_path: Path, why: Why) -> None:
     logs = tmp_path / "logs"
     run_of(
         logs, 1, "live", f"{stamp(-500)},0,1519,0,hold,,,,stall_immature", f"{stamp(-400)},0,1519,0,hold,,,,stopping"
     )
     run_of(logs, 2, "live", f"{stamp(500)},0,1519,0,hold,,,,quiet_time")
-    assert ask(tmp_path, AT, "--json") == 0
-    told = json.loads(capsys.readouterr().out)
+    told = why.json(AT)
     names = [f"run 20261121T070{number}00Z-live-bitflyer: live" for number in (1, 2)]
     assert [line.partition(",")[0] for line in told["runs"]] == names
     assert [hold["reason"] for hold in told["holds"]] == ["stall_immature", "stopping", "quiet_time"]
     run_of(logs, 3, "backtest", f"{stamp(100)},0,1519,0,hold,,,,budget")
-    assert ask(tmp_path, AT) == 2
-    err = capsys.readouterr().err
+    _, err = why.outputs(AT, code=2)
     assert f"{AT} is in 3 runs; accepted: --run with the name of one:" in err
     name = "20261121T070300Z-backtest-bitflyer"
     assert f"run {name}: backtest, FX_BTC_JPY of bitflyer, https://v, started 2026-11-21 07:03:00 UTC, killed" in err
-    assert ask(tmp_path, AT, "--run", "20261121T0703") == 0
-    said = answer(capsys)
+    said = why(AT, "--run", "20261121T0703")
     assert f"run {name}: backtest" in said
     assert "quiet_time" not in said
-    assert ask(tmp_path, AT, "--run", "20261121T07") == 2
-    assert "--run 20261121T07: begins the names of 3 runs; accepted: " in capsys.readouterr().err
+    _, err = why.outputs(AT, "--run", "20261121T07", code=2)
+    assert "--run 20261121T07: begins the names of 3 runs; accepted: " in err
 
 
-def test_rows_without_a_manifest_are_of_an_unknown_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_rows_without_a_manifest_are_of_an_unknown_run(tmp_path: Path, why: Why) -> None:
     write(
         tmp_path / "logs",
         "decisions",
         f"{stamp(-500)},0,1519,0,hold,,,,stall_immature",
         f"{stamp(500)},0,1519,0,hold,,,,budget",
     )
-    assert ask(tmp_path, AT) == 0
-    assert "run unknown: rows in " in answer(capsys)
+    assert "run unknown: rows in " in why(AT)

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stall_then_strike.app.shell.command import EXIT_FAILED, EXIT_HALTED, EXIT_USAGE
-from stall_then_strike.app.trader.live_opening import failed
+from stall_then_strike.app.shell.command import EXIT_FAILED, EXIT_HALTED, EXIT_USAGE, ended_by
 from stall_then_strike.app.trader.live_run import LiveRun
 from stall_then_strike.sim.bitflyer.rpc import RpcError
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind
@@ -120,7 +119,7 @@ async def test_a_server_error_at_the_login_is_not_a_wrong_key(
         work.room.exchange._log_in = refuse  # type: ignore[method-assign]
         with pytest.raises(ExceptionGroup) as raised:
             await work.room.run()
-        assert failed("run_live", raised.value) == expected
+        assert ended_by(raised.value, "run_live") == expected
         assert not work.calls(PLACE)
 
 

@@ -9,8 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
-from stall_then_strike.app.shell import cli
-from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_USAGE
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_USAGE, leaves
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.engine.venue.account import CORRECTION_TAG
 from stall_then_strike.sim.bitflyer.desk import Delays
@@ -144,6 +143,6 @@ async def first_quotes(work: AtWork) -> int | None:
     try:
         return task.result()
     except (BaseExceptionGroup, LoginRefused) as failed:
-        if not all(isinstance(cause, LoginRefused) for cause in cli.leaves(failed)):
+        if not all(isinstance(cause, LoginRefused) for cause in leaves(failed)):
             raise
         return EXIT_USAGE  # as the command ends

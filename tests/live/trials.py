@@ -32,7 +32,7 @@ from rich.console import Console
 from rich.table import Table
 
 from stall_then_strike.app.shell import cli
-from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, leaves
 from stall_then_strike.sim.bitflyer.ledger import Rounding
 from stall_then_strike.sim.bitflyer.tickets import Ticket
 from stall_then_strike.sim.bitflyer.venue_account import ChildOrder
@@ -485,7 +485,7 @@ async def _tried(name: str, folder: Path) -> Result:
     except TimeoutError:
         result.wrong = "not over after two real minutes"
     except Exception as error:  # noqa: BLE001 - whatever it is, it is this trial's result
-        result.wrong = "; ".join(str(cause) or repr(cause) for cause in cli.leaves(error))
+        result.wrong = "; ".join(str(cause) or repr(cause) for cause in leaves(error))
     return result
 
 

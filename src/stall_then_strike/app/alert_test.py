@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, command
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.watch.alerts import URLS_VARIABLE, Alerts, load_alert_urls
@@ -27,14 +27,10 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     parser().parse_args(argv)
-    try:
-        urls = load_alert_urls()
-        alerts = Alerts(urls, pause_sec=0, clock=SystemClock())
-        if not alerts.is_on:
-            raise ConfigError(f"{URLS_VARIABLE} is not set; accepted: apprise URLs, such as tgram://TOKEN/CHAT")
-    except ConfigError as error:
-        sys.stderr.write(f"alert_test: {error}\n")
-        return EXIT_USAGE
+    urls = load_alert_urls()
+    alerts = Alerts(urls, pause_sec=0, clock=SystemClock())
+    if not alerts.is_on:
+        raise ConfigError(f"{URLS_VARIABLE} is not set; accepted: apprise URLs, such as tgram://TOKEN/CHAT")
     taken = alerts.try_each("test", "This is a test: alerts of the trader arrive here.")
     for number, (name, is_taken) in enumerate(zip(urls.masked, taken, strict=True), 1):
         sys.stdout.write(f"{number} {name}: {'delivered' if is_taken else 'NOT delivered'}\n")

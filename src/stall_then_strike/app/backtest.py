@@ -9,7 +9,6 @@ Without the extra, the interpreted engine decodes every message from its text.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import hashlib
 import math
 import sys
@@ -23,10 +22,8 @@ from rich.console import Console
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.command import (
     EXIT_DONE,
-    EXIT_FAILED,
     EXIT_HALTED,
     EXIT_INTERRUPTED,
-    EXIT_USAGE,
     command,
 )
 from stall_then_strike.app.shell.command_parser import command_parser
@@ -62,7 +59,7 @@ from stall_then_strike.tapes.sequence import of_each
 from stall_then_strike.tapes.tape_files import market_of_tapes, require_product, tape_files
 from stall_then_strike.tapes.tape_reader import LineFile
 from stall_then_strike.types.dto import NS_PER_S, TradeLogRow
-from stall_then_strike.types.errors import ConfigError, FeedError, LogError, StallThenStrikeError
+from stall_then_strike.types.errors import ConfigError, FeedError, StallThenStrikeError
 
 if TYPE_CHECKING:
     from stall_then_strike.research.replay.compiled import Outcome
@@ -121,34 +118,30 @@ def _sets(args: argparse.Namespace) -> list[str]:
     return sets
 
 
-@command("backtest")
+@command("backtest", expects=(StallThenStrikeError,))
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     args = parser().parse_args(argv)
     args.sets = _sets(args)
-    try:
-        cfg = cli.load(args, cli.CONFIGS / "backtest.yml", takes_several=True, trades=True)
-        cli.require_open_files()
-        if args.check:
-            sys.stdout.write(effective_yaml(cfg))
-            return EXIT_DONE
-        if not args.tapes:
-            raise ConfigError("no TAPE was named; accepted: one or more tapes (.jsonl or .jsonl.zst)")
-        found = tape_files(args.tapes, *cfg.products)
-        if words := found.words():
-            sys.stderr.write(f"backtest: {words}\n")
-        args.tapes = found.tapes
-        require_product(args.tapes, cfg)
-        for latency in (cfg.paper.order_latency, cfg.paper.cancel_latency):
-            quantile_table(latency)  # report an unusable file before the tapes are read
-        if cfg.backtest.engine is Engine.COMPILED:
-            cli.require_stall(cfg, "the compiled engine", "--engine interpreted")
-            _require_one_of_bitflyer(cfg)
-            with cli.extra_needed("research", "--engine interpreted"):
-                import numba  # noqa: F401 - only to see whether it is installed
-    except ConfigError as error:
-        sys.stderr.write(f"backtest: {error}\n")
-        return EXIT_USAGE
+    cfg = cli.load(args, cli.CONFIGS / "backtest.yml", takes_several=True, trades=True)
+    cli.require_open_files()
+    if args.check:
+        sys.stdout.write(effective_yaml(cfg))
+        return EXIT_DONE
+    if not args.tapes:
+        raise ConfigError("no TAPE was named; accepted: one or more tapes (.jsonl or .jsonl.zst)")
+    found = tape_files(args.tapes, *cfg.products)
+    if words := found.words():
+        sys.stderr.write(f"backtest: {words}\n")
+    args.tapes = found.tapes
+    require_product(args.tapes, cfg)
+    for latency in (cfg.paper.order_latency, cfg.paper.cancel_latency):
+        quantile_table(latency)  # report an unusable file before the tapes are read
+    if cfg.backtest.engine is Engine.COMPILED:
+        cli.require_stall(cfg, "the compiled engine", "--engine interpreted")
+        _require_one_of_bitflyer(cfg)
+        with cli.extra_needed("research", "--engine interpreted"):
+            import numba  # noqa: F401 - only to see whether it is installed
     return _run(cfg, args)
 
 
@@ -164,39 +157,26 @@ def _require_one_of_bitflyer(cfg: AppConfig) -> None:
 
 def _run(cfg: AppConfig, args: argparse.Namespace) -> int:
     screen = Screen(Console(), live=False)
-    try:
-        with (
-            cli.signals_held(),
-            RunFolder(
-                args.log_dir, cfg, "backtest", ", ".join(map(str, args.tapes)), market_of_tapes(args.tapes)
-            ) as folder,
-            setup_runtime_logging(folder.files.runtime, cfg.log, console="WARNING"),
-        ):
-            with RunLogs(folder, cfg) as logs:
-                try:
-                    code = _replay(cfg, args, logs, screen)
-                except cli.Interrupted as stop:
-                    folder.why = f"stopped by {stop}"
-                    sys.stderr.write(f"backtest: stopped by {stop} before the end of the tapes\n")
-                    code = EXIT_INTERRUPTED
-                folder.exit_code = code
-            if logs.failure is not None:
-                raise logs.failure
-            if code != EXIT_INTERRUPTED:
-                screen.console.print(f"output {output_hash(folder.files.each)}", highlight=False)
-            return code
-    except (LogError, FeedError, ConfigError, BaseExceptionGroup) as error:
-        return _failed(error)
-
-
-def _failed(error: BaseException) -> int:
-    """Report an expected failure and return the exit code; any other error is a bug and is raised."""
-    causes = cli.leaves(error)
-    if not all(isinstance(cause, StallThenStrikeError) for cause in causes):
-        raise error
-    for cause in causes:
-        sys.stderr.write(f"backtest: {cause}\n")
-    return EXIT_USAGE if isinstance(causes[0], ConfigError) else EXIT_FAILED
+    with (
+        cli.signals_held(),
+        RunFolder(
+            args.log_dir, cfg, "backtest", ", ".join(map(str, args.tapes)), market_of_tapes(args.tapes)
+        ) as folder,
+        setup_runtime_logging(folder.files.runtime, cfg.log, console="WARNING"),
+    ):
+        with RunLogs(folder, cfg) as logs:
+            try:
+                code = _replay(cfg, args, logs, screen)
+            except cli.Interrupted as stop:
+                folder.why = f"stopped by {stop}"
+                sys.stderr.write(f"backtest: stopped by {stop} before the end of the tapes\n")
+                code = EXIT_INTERRUPTED
+            folder.exit_code = code
+        if logs.failure is not None:
+            raise logs.failure
+        if code != EXIT_INTERRUPTED:
+            screen.console.print(f"output {output_hash(folder.files.each)}", highlight=False)
+        return code
 
 
 def _replay(cfg: AppConfig, args: argparse.Namespace, logs: RunLogs, screen: Screen) -> int:
@@ -223,9 +203,8 @@ def _replay(cfg: AppConfig, args: argparse.Namespace, logs: RunLogs, screen: Scr
         columns_ = None  # a recording needs the text of the messages
     elif engine is Engine.INTERPRETED and not short and takes_columns:
         columns_ = _columns(cfg, args, screen)
-    with asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
-        run = PaperRun(cfg, logs, screen)
-        code = runner.run(_interpreted(run, cfg, args, columns_, logs))
+    run = PaperRun(cfg, logs, screen)
+    code = cli.run(_interpreted(run, cfg, args, columns_, logs))
     logs.run.why = run.ended
     return code
 

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from stall_then_strike.app.shell import cli
-from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, command
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.shell.wide_table import print_table
 from stall_then_strike.research.calibration.live_latencies import CANCEL, ORDER, in_words, samples, write_samples
@@ -73,7 +73,12 @@ def parser() -> argparse.ArgumentParser:
     return flags
 
 
-@command("calibrate", patient=True, silent="stall_then_strike")  # warnings of the tape reader are for a trader
+@command(
+    "calibrate",
+    patient=True,
+    silent="stall_then_strike",  # warnings of the tape reader are for a trader
+    usage=(ConfigError, CalibrationError, JournalError),
+)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     args = parser().parse_args(argv)
@@ -88,9 +93,6 @@ def main(argv: Sequence[str] | None = None) -> int:
                 "or --latencies-only"
             )
         return _calibrate(record, found.tapes, args.out)
-    except (ConfigError, CalibrationError, JournalError) as error:
-        sys.stderr.write(f"calibrate: {error}\n")
-        return EXIT_USAGE
     except OSError as error:
         sys.stderr.write(f"calibrate: {error.filename or args.out} cannot be written: {error.strerror}\n")
         return EXIT_FAILED

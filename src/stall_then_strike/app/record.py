@@ -18,9 +18,10 @@ from typing import Final
 from loguru import logger
 
 from stall_then_strike.app.shell import cli
-from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, command
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.shell.ending import Ending
+from stall_then_strike.app.shell.flag_values import positive_seconds
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.config.venue import BITFLYER, LIGHTER
@@ -29,7 +30,7 @@ from stall_then_strike.infra.logging_runtime import setup_runtime_logging
 from stall_then_strike.infra.logs.run_folder import RunFolder
 from stall_then_strike.infra.watch.disk_watch import DiskWatch, watch_disks
 from stall_then_strike.tapes.recorder import Product, ProductState, Recorder
-from stall_then_strike.types.errors import ConfigError, FeedError, LogError
+from stall_then_strike.types.errors import ConfigError
 
 _SETTINGS: Final = cli.CONFIGS / "paper.yml"
 _LINE_S: Final = 60.0
@@ -65,10 +66,8 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument(
         "--out", metavar="DIR", type=Path, default=Path("data/raw"), help="folder of the tapes (default: %(default)s)"
     )
-    flags.add_argument(
-        "--log-dir", metavar="DIR", type=Path, default=Path("logs/record"), help="folder of logs (default: %(default)s)"
-    )
-    flags.add_argument("--duration", metavar="SECONDS", type=cli.positive_seconds, help="stop after this time")
+    cli.add_log_dir(flags, "folder of logs", Path("logs/record"))
+    flags.add_argument("--duration", metavar="SECONDS", type=positive_seconds, help="stop after this time")
     cli.add_check_flag(flags)
     return flags
 
@@ -78,31 +77,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     flags = parser()
     args = flags.parse_args(argv)
-    try:
-        cfg, products = _load(args)
-        cli.require_open_files()
-    except ConfigError as error:
-        sys.stderr.write(f"record: {error}\n")
-        return EXIT_USAGE
+    cfg, products = _load(args)
+    cli.require_open_files()
     if args.check:
         sys.stdout.write(effective_yaml(cfg))
         return EXIT_DONE
     codes = [product.code for product in products]
-    try:
-        with (
-            cli.signals_held(),
-            RunFolder(args.log_dir, cfg, "record", cfg.exchange.ws_url, instruments=codes) as run,
-            setup_runtime_logging(run.files.runtime, cfg.log, console="WARNING"),
-            asyncio.Runner(loop_factory=cli.loop_factory()) as runner,
-        ):
-            run.exit_code = runner.run(_record(cfg, products, args.out, run, args.duration))
-            return run.exit_code
-    except (LogError, FeedError, BaseExceptionGroup) as error:
-        causes = cli.leaves(error)
-        if not all(isinstance(cause, LogError | FeedError) for cause in causes):
-            raise
-        sys.stderr.write("".join(f"record: {cause}\n" for cause in dict.fromkeys(map(str, causes))))
-        return EXIT_FAILED
+    with (
+        cli.signals_held(),
+        RunFolder(args.log_dir, cfg, "record", cfg.exchange.ws_url, instruments=codes) as run,
+        setup_runtime_logging(run.files.runtime, cfg.log, console="WARNING"),
+    ):
+        run.exit_code = cli.run(_record(cfg, products, args.out, run, args.duration))
+        return run.exit_code
 
 
 def _load(args: argparse.Namespace) -> tuple[AppConfig, list[Product]]:
@@ -140,7 +127,7 @@ async def _record(
     """Record until a signal, the end of the duration or a failure."""
     ending = Ending()
     names = ", ".join(product.code for product in products)
-    _say(f"recording {names} from {cfg.exchange.ws_url} to {out}")
+    cli.say(f"recording {names} from {cfg.exchange.ws_url} to {out}")
     logger.info("recording {} from {} to {}", names, cfg.exchange.ws_url, out)
     disks = DiskWatch((out, run.folder), cfg.watch.min_free_disk_mb)
     with cli.signals_heard(ending.on_signal):
@@ -166,14 +153,14 @@ async def _tell(recorder: Recorder) -> None:
     while True:
         await asyncio.sleep(_LINE_S)
         for state in recorder.states():
-            _say(_line(state))
+            cli.say(_line(state))
 
 
 def _finish(states: Sequence[ProductState], why: str) -> int:
     """Print the last lines. A product without a book or with lost frames makes the command fail."""
     code = EXIT_DONE
     for state in states:
-        _say(_line(state))
+        cli.say(_line(state))
         logger.info("{}", _line(state))
         if not state.has_book:
             sys.stderr.write(f"record: {state.product}: no book was recorded; {state.silence or 'no snapshot came'}\n")
@@ -181,7 +168,7 @@ def _finish(states: Sequence[ProductState], why: str) -> int:
         if state.lost:
             sys.stderr.write(f"record: {state.product}: {state.lost} frames were lost: the disk was too slow\n")
             code = EXIT_FAILED
-    _say(f"stopped: {why}")
+    cli.say(f"stopped: {why}")
     return code
 
 
@@ -191,11 +178,6 @@ def _line(state: ProductState) -> str:
     book = checked if state.has_book else "no book yet"
     lost = f", {state.lost:,} LOST" if state.lost else ""
     return f"{state.product}: {state.messages:,} messages{lost}, {link}, {state.drops} drops, {book}"
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
 
 
 def _product(text: str) -> Product:

@@ -15,7 +15,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from stall_then_strike.app.shell import cli
-from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, command
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.infra.logs.run_list import Run, RunList
 from stall_then_strike.tapes.tape_files import require_product, tape_files
@@ -85,7 +85,12 @@ def parser() -> argparse.ArgumentParser:
     return flags
 
 
-@command("report", patient=True, silent="stall_then_strike")  # warnings of the tape reader are for a trader
+@command(
+    "report",
+    patient=True,
+    silent="stall_then_strike",  # warnings of the tape reader are for a trader
+    usage=(StallThenStrikeError,),
+)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     flags = parser()
@@ -118,9 +123,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             chosen=runs,
             day=args.day,
         )
-    except StallThenStrikeError as error:
-        sys.stderr.write(f"report: {error}\n")
-        return EXIT_USAGE
     except OSError as error:
         sys.stderr.write(f"report: {error.filename or args.out} cannot be written: {error.strerror}\n")
         return EXIT_FAILED

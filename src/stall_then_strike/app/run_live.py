@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from stall_then_strike.app.shell import cli
-from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, command
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.trader.live_opening import Opening, run_opened
 from stall_then_strike.config.layers import show
@@ -60,22 +60,17 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     args = parser().parse_args(argv)
-    try:
-        cfg = cli.load(args, cli.CONFIGS / "live.yml", takes_several=True, trades=True)
-        cli.require_open_files()
-        if cfg.env == "paper":
-            raise ConfigError(f"env: {cfg.env} is not for this command; accepted: live or sim")
-        if args.check:
-            sys.stdout.write(effective_yaml(cfg))
-            return EXIT_DONE
-        account = None if cfg.env == "sim" else venue_of(cfg).account(cfg)
-        alerts = Alerts(load_alert_urls(), pause_sec=float(cfg.watch.alert_pause_sec), clock=SystemClock())
-        if not args.yes and not args.shadow and not _is_confirmed(cfg, args.layers):
-            sys.stderr.write("run_live: not started\n")
-            return EXIT_USAGE
-    except ConfigError as error:
-        sys.stderr.write(f"run_live: {error}\n")
-        return EXIT_USAGE
+    cfg = cli.load(args, cli.CONFIGS / "live.yml", takes_several=True, trades=True)
+    cli.require_open_files()
+    if cfg.env == "paper":
+        raise ConfigError(f"env: {cfg.env} is not for this command; accepted: live or sim")
+    if args.check:
+        sys.stdout.write(effective_yaml(cfg))
+        return EXIT_DONE
+    account = None if cfg.env == "sim" else venue_of(cfg).account(cfg)
+    alerts = Alerts(load_alert_urls(), pause_sec=float(cfg.watch.alert_pause_sec), clock=SystemClock())
+    if not args.yes and not args.shadow and not _is_confirmed(cfg, args.layers):
+        raise ConfigError("not started")
     opening = Opening(
         command="run_live",
         cfg=cfg,
@@ -128,9 +123,7 @@ def _is_confirmed(cfg: AppConfig, layers: Sequence[Path]) -> bool:
         "The checks come next, then trading. Type yes to start: "
     )
     try:
-        sys.stdout.write(question)
-        sys.stdout.flush()
-        return sys.stdin.readline().strip() == "yes"
+        return cli.answer_to(question) == "yes"
     except KeyboardInterrupt:
         sys.stdout.write("\n")
         return False

@@ -11,7 +11,6 @@ There are four sources of market data; trading is the same on all of them:
 from __future__ import annotations
 
 import argparse
-import asyncio
 import math
 import sys
 from collections.abc import Sequence
@@ -23,8 +22,9 @@ from rich.console import Console
 
 from stall_then_strike.app.control.reloading import Settings
 from stall_then_strike.app.shell import cli
-from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, command
+from stall_then_strike.app.shell.command import EXIT_DONE, command, ended_by, leaves
 from stall_then_strike.app.shell.command_parser import command_parser
+from stall_then_strike.app.shell.flag_values import speed
 from stall_then_strike.app.trader.paper_run import PaperRun, recorded_feeds
 from stall_then_strike.app.view.after_run import Step
 from stall_then_strike.app.view.screen import Screen
@@ -41,7 +41,7 @@ from stall_then_strike.infra.logs.run_record import GENERATED, Mode
 from stall_then_strike.tapes.sequence import numbered, of_each
 from stall_then_strike.tapes.tape_files import is_event_log, market_of_tapes, require_product
 from stall_then_strike.types.dto import NS_PER_S
-from stall_then_strike.types.errors import ConfigError, FeedError, JournalError, LogError
+from stall_then_strike.types.errors import ConfigError, FeedError
 from stall_then_strike.venues.choice import venue_of
 
 _SIM_START_NS: Final = int(datetime(2026, 1, 5, tzinfo=UTC).timestamp()) * NS_PER_S
@@ -71,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument(
         "--speed",
         metavar="X|max",
-        type=cli.speed,
+        type=speed,
         help="times real time, or max: virtual time, as fast as possible (default: --sim 1, --tape max)",
     )
     cli.add_venue_flag(flags, default="exchange.name; with --sim, lighter has configs/lighter-sim.yml")
@@ -85,20 +85,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags = parser()
     args = flags.parse_args(argv)
     _refuse_mixtures(flags, args)
-    try:
-        cfg = _load(args)
-        cli.require_open_files()
-        if args.tape is not None and not args.tape.is_file():
-            raise ConfigError(f"--tape {args.tape}: not a file; accepted: a tape (.jsonl or .jsonl.zst)")
-        if args.tape is not None and is_event_log(args.tape):
-            raise ConfigError(f"--tape {args.tape}: an event log; accepted: a tape, or `tape replay` for this one")
-        if args.tape is not None:
-            require_product([args.tape], cfg)
-        if cfg.env == "live":
-            raise ConfigError(f"env: {cfg.env} is not for this command; accepted: paper or sim")
-    except ConfigError as error:
-        sys.stderr.write(f"run_paper: {error}\n")
-        return EXIT_USAGE
+    cfg = _load(args)
+    cli.require_open_files()
+    if args.tape is not None and not args.tape.is_file():
+        raise ConfigError(f"--tape {args.tape}: not a file; accepted: a tape (.jsonl or .jsonl.zst)")
+    if args.tape is not None and is_event_log(args.tape):
+        raise ConfigError(f"--tape {args.tape}: an event log; accepted: a tape, or `tape replay` for this one")
+    if args.tape is not None:
+        require_product([args.tape], cfg)
+    if cfg.env == "live":
+        raise ConfigError(f"env: {cfg.env} is not for this command; accepted: paper or sim")
     if args.check:
         sys.stdout.write(effective_yaml(cfg))
         return EXIT_DONE
@@ -140,15 +136,17 @@ def _run(cfg: AppConfig, args: argparse.Namespace) -> int:
                 BatchedJournal.open(
                     folder.files.journal, product_code=cfg.products[0], others=cfg.products[1:], now_ns=now_ns
                 ) as journal,
-                asyncio.Runner(loop_factory=cli.loop_factory()) as runner,
             ):
                 settings = Settings(cfg, lambda: _load(args))
                 run = PaperRun(cfg, logs, screen, journal, settings, _next_steps(cfg, args))
-                folder.exit_code = runner.run(_trade_to_the_end(run, cfg, args, screen, virtual=virtual))
+                folder.exit_code = cli.run(_trade_to_the_end(run, cfg, args, screen, virtual=virtual))
                 folder.why = run.ended
             return folder.exit_code
-    except (LogError, FeedError, JournalError, BaseExceptionGroup) as error:
-        return _failed(error, sim=args.sim)
+    except (FeedError, ExceptionGroup) as error:
+        code = ended_by(error, "run_paper")
+        if not args.sim and any(type(cause) is FeedError for cause in leaves(error)):  # and not a tape's error
+            sys.stderr.write("run_paper: without network, `run_paper --sim` trades on the embedded exchange\n")
+        return code
 
 
 def _next_steps(cfg: AppConfig, args: argparse.Namespace) -> list[Step]:
@@ -216,18 +214,6 @@ async def _trade(run: PaperRun, cfg: AppConfig, args: argparse.Namespace, screen
         screen.begin(f"paper trading on {cfg.exchange.ws_url}", run.folder)
     mode = "paper · embedded exchange" if args.sim else "paper · public feed"
     return await run.realtime(mode=mode, sim=args.sim, speed=speed, duration_s=args.duration)
-
-
-def _failed(error: BaseException, *, sim: bool) -> int:
-    """Report an expected failure and return the exit code; any other error is a bug and is raised."""
-    causes = cli.leaves(error)
-    if not all(isinstance(cause, LogError | FeedError | JournalError) for cause in causes):
-        raise error
-    for cause in causes:
-        sys.stderr.write(f"run_paper: {cause}\n")
-    if not sim and any(type(cause) is FeedError for cause in causes):  # and not a tape's error
-        sys.stderr.write("run_paper: without network, `run_paper --sim` trades on the embedded exchange\n")
-    return EXIT_FAILED
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ valid for this process only.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import math
 import re
 import sys
@@ -24,10 +23,11 @@ from typing import Final
 from pydantic import ValidationError
 
 from stall_then_strike.app.shell import cli, venue_flags
-from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, command
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.shell.first_of import first_of
+from stall_then_strike.app.shell.flag_values import speed, whole
 from stall_then_strike.config.products import InstrumentConfig
 from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.sim.bitflyer.keys import ApiKey
@@ -45,6 +45,7 @@ from stall_then_strike.types.errors import ConfigError
 from stall_then_strike.types.instrument import Instrument, fx_btc_jpy
 from stall_then_strike.venues.embedded_bitflyer import open_accounts, open_markets, source_of
 
+_yen: Final = whole("an amount", "whole JPY above 0", 1)
 _TIME_OF_DAY: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 
 
@@ -69,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument(
         "--speed",
         metavar="X|max",
-        type=cli.speed,
+        type=speed,
         default=1.0,
         help="multiple of real time, or max: as fast as clients read; time starts with the first client (default: 1)",
     )
@@ -88,7 +89,7 @@ def parser() -> argparse.ArgumentParser:
     account.add_argument(
         "--collateral",
         metavar="JPY",
-        type=_yen,
+        type=lambda text: Decimal(_yen(text)),
         default=Decimal(1_000_000),
         help="at the start (default: 1000000)",
     )
@@ -122,26 +123,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     codes = [fx_btc_jpy().product_code, *(unit.product_code for unit in args.also)]
     if len(set(codes)) < len(codes):
         flags.error("--also: a product is given twice; FX_BTC_JPY is there without it")
-    try:
-        cli.require_open_files()
-        plan = venue_flags.read_faults(args)
-    except ConfigError as error:
-        sys.stderr.write(f"sim_exchange: {error}\n")
-        return EXIT_USAGE
+    cli.require_open_files()
+    plan = venue_flags.read_faults(args)
     try:
         markets, source, clock = _market(args)
     except TapeError as error:
-        sys.stderr.write(f"sim_exchange: --tape {error}\n")
-        return EXIT_USAGE
+        raise ConfigError(f"--tape {error}") from error
     except OSError as error:
-        sys.stderr.write(f"sim_exchange: --tape {args.tape}: {error.strerror}; accepted: a tape (.jsonl, .jsonl.zst)\n")
-        return EXIT_USAGE
-    try:
-        with cli.signals_held(), asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
-            return runner.run(_serve(markets, source, clock, plan, args))
-    except* TapeError as broken:
-        sys.stderr.write("".join(f"sim_exchange: {error}\n" for error in broken.exceptions))
-    return EXIT_FAILED
+        raise ConfigError(f"--tape {args.tape}: {error.strerror}; accepted: a tape (.jsonl, .jsonl.zst)") from error
+    with cli.signals_held():
+        return cli.run(_serve(markets, source, clock, plan, args))
 
 
 def _market(args: argparse.Namespace) -> tuple[list[Market], MarketSource, ScaledClock | None]:
@@ -232,13 +223,6 @@ def _product(text: str) -> Instrument:
         )
         raise argparse.ArgumentTypeError(words) from None
     return cfg.instrument()
-
-
-def _yen(text: str) -> Decimal:
-    """A positive whole amount, for argparse."""
-    if not text.isascii() or not text.isdigit() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not an amount; accepted: whole JPY above 0")
-    return Decimal(text)
 
 
 def _maintenance(text: str) -> Maintenance | None:

@@ -16,16 +16,16 @@ from contextlib import AsyncExitStack
 from typing import Final
 
 from stall_then_strike.app.shell import cli, venue_flags
-from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, command
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.shell.first_of import first_of
+from stall_then_strike.app.shell.flag_values import speed, whole
 from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.sim.faults.kinds import FaultPlan, FaultVenue
 from stall_then_strike.sim.faults.lighter_catalogue import LIGHTER_RECIPES
 from stall_then_strike.sim.lighter.clearing.contracts import MARKETS, LighterMarket, Plan
 from stall_then_strike.sim.lighter_server import Credentials, LighterExchange
-from stall_then_strike.types.errors import ConfigError
 
 _BY_SYMBOL: Final = {market.symbol: market for market in MARKETS}
 _LARGEST_USDC: Final = 10**9
@@ -58,12 +58,16 @@ def parser() -> argparse.ArgumentParser:
         help=f"which markets are open (default: {','.join(_BY_SYMBOL)})",
     )
     flags.add_argument(
-        "--collateral", metavar="USDC", type=_usdc, default=10_000, help="at the start (default: %(default)s)"
+        "--collateral",
+        metavar="USDC",
+        type=whole("an amount", f"whole USDC above 0 to {_LARGEST_USDC:,}", 1, _LARGEST_USDC),
+        default=10_000,
+        help="at the start (default: %(default)s)",
     )
     flags.add_argument(
         "--keys",
         metavar="N",
-        type=_keys,
+        type=whole("a number of keys", f"1 to {_MOST_KEYS}", 1, _MOST_KEYS),
         default=1,
         help=f"API keys of the account, 1 to {_MOST_KEYS}: several programs can sign for it (default: %(default)s)",
     )
@@ -83,14 +87,10 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     args = parser().parse_args(argv)
-    try:
-        cli.require_open_files()
-        plan = venue_flags.read_faults(args, FaultVenue.LIGHTER, LIGHTER_RECIPES)
-    except ConfigError as error:
-        sys.stderr.write(f"sim_lighter: {error}\n")
-        return EXIT_USAGE
-    with cli.signals_held(), asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
-        return runner.run(_serve(plan, args))
+    cli.require_open_files()
+    plan = venue_flags.read_faults(args, FaultVenue.LIGHTER, LIGHTER_RECIPES)
+    with cli.signals_held():
+        return cli.run(_serve(plan, args))
 
 
 async def _serve(plan: FaultPlan | None, args: argparse.Namespace) -> int:
@@ -154,27 +154,11 @@ def _markets(text: str) -> tuple[LighterMarket, ...]:
     return tuple(_BY_SYMBOL[symbol] for symbol in symbols)
 
 
-def _usdc(text: str) -> int:
-    """A positive whole amount, for argparse."""
-    if not text.isascii() or not text.isdigit() or not 0 < int(text) <= _LARGEST_USDC:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not an amount; accepted: whole USDC above 0 to {_LARGEST_USDC:,}"
-        )
-    return int(text)
-
-
-def _keys(text: str) -> int:
-    """A number of keys, for argparse."""
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= _MOST_KEYS:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of keys; accepted: 1 to {_MOST_KEYS}")
-    return int(text)
-
-
 def _speed(text: str) -> float:
     """A finite speed, for argparse."""
     if text == "max":
         raise argparse.ArgumentTypeError("'max' is not a speed here; accepted: a positive multiple of real time")
-    return cli.speed(text)
+    return speed(text)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
-import orjson
 from rich.console import Console
 
 from stall_then_strike.app.shell import cli
@@ -78,20 +77,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags = parser()
     args = flags.parse_intermixed_args(argv)  # flags are allowed between the command and DIR
     _refuse_mixtures(flags, args)
-    try:
-        cfg = cli.load(args, cli.CONFIGS / "live.yml", takes_several=True)
-        path, run, cfg = _asked(args, cfg)
-        if args.command == "resume":
-            return _resume(path, cfg, args)
-        if args.command == "export":
-            return _export(path, cfg, args.folder)
-        return _show(path, run, cfg, is_json=args.json)
-    except ConfigError as error:
-        sys.stderr.write(f"state: {error}\n")
-        return EXIT_USAGE
-    except JournalError as error:
-        sys.stderr.write(f"state: {error}\n")
-        return EXIT_FAILED
+    cfg = cli.load(args, cli.CONFIGS / "live.yml", takes_several=True)
+    path, run, cfg = _asked(args, cfg)
+    if args.command == "resume":
+        return _resume(path, cfg, args)
+    if args.command == "export":
+        return _export(path, cfg, args.folder)
+    return _show(path, run, cfg, is_json=args.json)
 
 
 def _refuse_mixtures(flags: argparse.ArgumentParser, args: argparse.Namespace) -> None:
@@ -165,7 +157,7 @@ def _show(path: Path, run: Run | None, cfg: AppConfig, *, is_json: bool) -> int:
             shown = {"account": figures, "instruments": [as_json(view) for view in views]}
         if run is not None:
             shown["run"] = run_json(sums_of(run, SystemClock().now_ns()))
-        sys.stdout.write(orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode() + "\n")
+        cli.print_json(shown)
         return EXIT_DONE
     console = Console(highlight=False)
     if run is not None:
@@ -184,8 +176,8 @@ def _show(path: Path, run: Run | None, cfg: AppConfig, *, is_json: bool) -> int:
 
 def _resume(path: Path, cfg: AppConfig, args: argparse.Namespace) -> int:
     view = _views(path, cfg)[0][0]
-    if view.held_by is not None:
-        raise JournalError(f"{path} is in use by {view.held_by}; stop it first")
+    if view.journal.held_by is not None:
+        raise JournalError(f"{path} is in use by {view.journal.held_by}; stop it first")
     if view.halt is None:
         sys.stdout.write("not halted: nothing to lift\n")
         return EXIT_DONE
@@ -209,9 +201,7 @@ def _confirmed(view: StateView) -> bool:
         sys.stderr.write("state: there is no terminal to ask on; lift the halt with --yes\n")
         return False
     Console(highlight=False).print(render(view))
-    sys.stdout.write("Lift the halt, so that the next start trades again? [y/N] ")
-    sys.stdout.flush()
-    if sys.stdin.readline().strip().lower() in ("y", "yes"):
+    if cli.says_yes("Lift the halt, so that the next start trades again?"):
         return True
     sys.stdout.write("still halted\n")
     return False

@@ -22,6 +22,7 @@ from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.shell.compiling import READER, REPLAY, compiling
+from stall_then_strike.app.shell.flag_values import positive_seconds
 from stall_then_strike.app.shell.wide_table import print_table
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.config.venue import BITFLYER
@@ -99,7 +100,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument(
         "--observe",
         metavar="SECONDS",
-        type=cli.positive_seconds,
+        type=positive_seconds,
         default=60.0,
         help="interval of the observations for Sharpe ratios (default: 60)",
     )
@@ -117,7 +118,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument(
         "--patience",
         metavar="SECONDS",
-        type=cli.positive_seconds,
+        type=positive_seconds,
         default=60.0,
         help="how long to wait for a scheduler, or for workers when there are none (default: 60)",
     )
@@ -394,7 +395,9 @@ class _Sweep:
             with stopper.deaf():
                 stack.enter_context(pool)
             stack.enter_context(progress)
-            return driver.drive(pool)
+            whole = driver.drive(pool)
+        print_table(self._console, progress.work())
+        return whole
 
     def _compile(self, columns: Columns) -> None:
         """Compile here once, not in every worker at the same time."""

@@ -21,8 +21,10 @@ from rich.console import Console
 from rich.table import Table
 
 from stall_then_strike.app.shell import cli
-from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, command
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, command
 from stall_then_strike.app.shell.command_parser import command_parser
+from stall_then_strike.app.shell.flag_values import number, positive_seconds
+from stall_then_strike.app.view.amounts import span
 from stall_then_strike.config.models import ExchangeConfig, LogConfig
 from stall_then_strike.infra.logging_structured import CsvLogs
 from stall_then_strike.infra.logs.run_files import RunFiles
@@ -77,13 +79,13 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument(
         "--gap",
         metavar="SECONDS",
-        type=cli.positive_seconds,
+        type=positive_seconds,
         help="a channel that is silent for longer makes a tape bad",
     )
     check.add_argument(
         "--min-agreed",
         metavar="SHARE",
-        type=_share,
+        type=number("a share", "0 to 1", 0, 1),
         default=tape_tools.MIN_AGREED,
         help="least share of board messages whose mid price agrees with the book (default: %(default)s)",
     )
@@ -102,7 +104,7 @@ def parser() -> argparse.ArgumentParser:
         "--drop-copies",
         metavar="SECONDS",
         nargs="?",
-        type=cli.positive_seconds,
+        type=positive_seconds,
         const=tape_tools.TWICE_S,
         help="leave out messages that another tape has within this time (default: %(const)s)",
     )
@@ -115,7 +117,7 @@ def parser() -> argparse.ArgumentParser:
     convert.add_argument(
         "--feed-latency-ms",
         metavar="MS",
-        type=_milliseconds,
+        type=number("a latency", "0 to 10000 ms", 0, 10_000),
         default=100.0,
         help="npz: assumed latency of board messages, which carry no stamp (default: %(default)g)",
     )
@@ -126,7 +128,7 @@ def parser() -> argparse.ArgumentParser:
 
     sample = _command(commands, "sample", _sample, "generate a tape of a simulated market from a seed")
     sample.add_argument("--seed", metavar="N", type=int, default=7, help="seed of the market (default: %(default)s)")
-    sample.add_argument("--seconds", metavar="N", type=cli.positive_seconds, default=180.0, help="default: %(default)g")
+    sample.add_argument("--seconds", metavar="N", type=positive_seconds, default=180.0, help="default: %(default)g")
     sample.add_argument(
         "--start", metavar="TIME", default=_SAMPLE_START, help="first moment of the tape (default: %(default)s)"
     )
@@ -177,18 +179,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     logger.add(sys.stderr, level="ERROR", format="{message}")
     try:
         code: int = args.do(args)
-    except ConfigError as error:
-        sys.stderr.write(f"tape: {error}\n")
-        return EXIT_USAGE
     except FileExistsError as error:
-        sys.stderr.write(f"tape: {error.filename}: exists already; choose another name\n")
-        return EXIT_USAGE
+        raise ConfigError(f"{error.filename}: exists already; choose another name") from error
     except OSError as error:
-        sys.stderr.write(f"tape: {error.filename or ''}: {error.strerror or error}\n")
-        return EXIT_FAILED
-    except (TapeError, LogError) as error:
-        sys.stderr.write(f"tape: {error}\n")
-        return EXIT_FAILED
+        raise LogError(f"{error.filename or ''}: {error.strerror or error}") from error
     return code
 
 
@@ -230,14 +224,18 @@ def _facts(tape: Audited) -> Iterator[tuple[str, ...]]:
     end = "unreadable" if tape.error else "whole"
     if tape.statistics.truncated or tape.statistics.is_unfinished:
         end = "cut"
-    span = (utc_iso(audit.first_ns)[:19], _length(audit.last_ns - audit.first_ns)) if audit.messages else ("-", "-")
+    when = (
+        (utc_iso(audit.first_ns)[:19], span((audit.last_ns - audit.first_ns) / NS_PER_S))
+        if audit.messages
+        else ("-", "-")
+    )
     books = audit.books()
     for product in audit.products or ("",):
         counts = audit.messages_of(product)
         book = books.get(product)
         yield (
             tape.path.name + (f" ({product})" if len(audit.products) > 1 else ""),
-            *span,
+            *when,
             _bytes(tape.size),
             *(f"{counts[kind]:,}" for kind in Channel),
             f"{audit.gaps_of(product):,}",
@@ -299,11 +297,6 @@ def _check_events(path: Path) -> int:
 
 def _bytes(count: int) -> str:
     return f"{count:,} B" if count < 10_000 else f"{count / 1000:,.0f} kB"
-
-
-def _length(span_ns: int) -> str:
-    minutes, seconds = divmod(span_ns // NS_PER_S, 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
 
 
 # --- new tapes -------------------------------------------------------------------------------------------------------
@@ -433,28 +426,6 @@ def _step(text: str) -> Decimal:
     except InvalidOperation:
         pass
     raise argparse.ArgumentTypeError(f"{text!r} is not a step; accepted: 1, 0.1, 0.01 ...")
-
-
-def _share(text: str) -> float:
-    """A share, for argparse."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a share; accepted: 0 to 1")
-    return value
-
-
-def _milliseconds(text: str) -> float:
-    """A latency, for argparse."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 10_000:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a latency; accepted: 0 to 10000 ms")
-    return value
 
 
 if __name__ == "__main__":

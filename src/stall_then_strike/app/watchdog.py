@@ -24,7 +24,7 @@ from typing import Final
 from loguru import logger
 
 from stall_then_strike.app.shell import cli
-from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, command
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.shell.first_of import first_of
@@ -36,7 +36,7 @@ from stall_then_strike.infra.logs.run_folder import RunFolder
 from stall_then_strike.infra.watch.alerts import AlertKind, Alerts, load_alert_urls
 from stall_then_strike.infra.watch.heartbeat import Pulse, Vigil, age_sec, heartbeat_path, read_beat
 from stall_then_strike.types.dto import NS_PER_S
-from stall_then_strike.types.errors import AuthRefused, ConfigError, LogError, NoAnswer
+from stall_then_strike.types.errors import AuthRefused, ConfigError, NoAnswer
 from stall_then_strike.types.text import plain
 from stall_then_strike.venues.choice import venue_of
 from stall_then_strike.venues.connection import CancelsAll
@@ -176,36 +176,29 @@ def parser() -> argparse.ArgumentParser:
     return flags
 
 
-@command("watchdog")
+@command("watchdog", expects=(NoAnswer,), usage=(ConfigError, AuthRefused))
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     flags = parser()
     args = flags.parse_args(argv)
     if args.yes and not args.now:
         flags.error("--yes needs --now")
-    try:
-        cfg = cli.load(args, cli.CONFIGS / "live.yml", takes_several=True)
-        cli.require_open_files()
-        if args.check:
-            sys.stdout.write(effective_yaml(cfg))
-            return EXIT_DONE
-        if args.alive:
-            return _alive(cfg)
-        if cfg.env == "paper":
-            raise ConfigError("env: paper has no orders to cancel; accepted: live or sim")
-        if args.now and not args.yes and not _is_sure(cfg):
-            sys.stdout.write("nothing was sent\n")
-            return EXIT_FAILED
-        venue = venue_of(cfg)
-        hand = venue.cancel_all(cfg, venue.account(cfg))
-        with cli.signals_held():
-            return _now(hand) if args.now else _watch(cfg, hand, args)
-    except (ConfigError, AuthRefused) as error:
-        sys.stderr.write(f"watchdog: {error}\n")
-        return EXIT_USAGE
-    except (LogError, NoAnswer) as error:
-        sys.stderr.write(f"watchdog: {error}\n")
+    cfg = cli.load(args, cli.CONFIGS / "live.yml", takes_several=True)
+    cli.require_open_files()
+    if args.check:
+        sys.stdout.write(effective_yaml(cfg))
+        return EXIT_DONE
+    if args.alive:
+        return _alive(cfg)
+    if cfg.env == "paper":
+        raise ConfigError("env: paper has no orders to cancel; accepted: live or sim")
+    if args.now and not args.yes and not _is_sure(cfg):
+        sys.stdout.write("nothing was sent\n")
         return EXIT_FAILED
+    venue = venue_of(cfg)
+    hand = venue.cancel_all(cfg, venue.account(cfg))
+    with cli.signals_held():
+        return _now(hand) if args.now else _watch(cfg, hand, args)
 
 
 def _alive(cfg: AppConfig) -> int:
@@ -226,12 +219,9 @@ def _is_sure(cfg: AppConfig) -> bool:
     """Ask the operator. Raises ConfigError without a terminal."""
     if not sys.stdin.isatty():
         raise ConfigError("--now asks before it cancels, and there is no terminal; accepted: --now --yes")
-    sys.stdout.write(
-        f"Cancel ALL orders of {' and '.join(cfg.products)} at {cfg.exchange.base_url}, also those entered by hand? "
-        "Type yes: "
-    )
-    sys.stdout.flush()
-    return sys.stdin.readline().strip() == "yes"
+    products = " and ".join(cfg.products)
+    question = f"Cancel ALL orders of {products} at {cfg.exchange.base_url}, also those entered by hand? Type yes: "
+    return cli.answer_to(question) == "yes"
 
 
 def _now(hand: Hand) -> int:
@@ -239,8 +229,7 @@ def _now(hand: Hand) -> int:
         async with hand as venue:
             await venue.send()
 
-    with asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
-        runner.run(send())
+    cli.run(send())
     sys.stdout.write(
         "the venue accepted the cancel-all; it may have missed an order that was accepted just before: "
         f"check the open orders, or send again in {PAUSE_S} s\n"
@@ -257,9 +246,8 @@ def _watch(cfg: AppConfig, hand: Hand, args: argparse.Namespace) -> int:
         RunFolder(args.log_dir, cfg, "watchdog", cfg.exchange.base_url) as run,
         setup_runtime_logging(run.files.runtime, cfg.log, console="INFO"),
         alerts,
-        asyncio.Runner(loop_factory=cli.loop_factory()) as runner,
     ):
-        run.exit_code = runner.run(_until_stopped(cfg, hand, alerts, clock, run, args.duration))
+        run.exit_code = cli.run(_until_stopped(cfg, hand, alerts, clock, run, args.duration))
         return run.exit_code
 
 

@@ -9,15 +9,14 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Final
 
-import orjson
 from rich.console import Console
 
 from stall_then_strike.app.shell import cli
-from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, command
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, command
 from stall_then_strike.app.shell.command_parser import command_parser
+from stall_then_strike.app.shell.flag_values import positive_seconds
 from stall_then_strike.app.story.why_moment import AGO, parse_asked
 from stall_then_strike.app.story.why_runs import runs_for
 from stall_then_strike.app.story.why_sources import Sources
@@ -25,7 +24,6 @@ from stall_then_strike.app.story.why_story import MOMENT_S, ORDER_S, tell
 from stall_then_strike.app.story.why_view import as_json, render
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.logs.run_list import RunList
-from stall_then_strike.types.errors import ConfigError, JournalError
 
 _WIDEST_S: Final = 86_400.0
 
@@ -48,13 +46,7 @@ def parser() -> argparse.ArgumentParser:
         "an order's client id, its venue id (JRF...), or the id of an execution",
     )
     cli.add_config_flags(flags, override="configs/live.yml")
-    flags.add_argument(
-        "--log-dir",
-        metavar="DIR",
-        type=Path,
-        default=cli.LOGS,
-        help="log folder, or a run's own (default: %(default)s)",
-    )
+    cli.add_log_dir(flags, "log folder, or a run's own")
     flags.add_argument(
         "--window",
         metavar="SECONDS",
@@ -74,39 +66,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = sys.argv[1:] if argv is None else argv
     # A leading space keeps argparse from taking -5m for a flag.
     args = parser().parse_args([f" {text}" if AGO.fullmatch(text) else text for text in given])
-    try:
-        cfg = cli.load(args, cli.CONFIGS / "live.yml", takes_several=True)
-        now_ns = SystemClock().now_ns()
-        zone = cfg.session.timezone
-        known = RunList(args.log_dir)
-        asked = parse_asked(args.asked, now_ns=now_ns, zone=zone if args.local else "UTC")
-        is_named = any(text.partition("=")[0].strip() == "journal.dir" for text in args.sets)
-        reach_s = MOMENT_S if args.window is None else args.window
-        runs = runs_for(asked, known, args.wanted, reach_s, args.product)
-        own = cli.settings_of(args, runs)
-        cfg = cfg if own is None else own
-        first, number = cfg.products[0], 0 if args.product is None else cli.number_of(cfg, args.product)
-        one = cfg.by_instrument()[number]
-        with Sources(one, known, runs, is_journal_named=is_named, first=first) as sources:
-            if own is not None:
-                sources.limits = "with which the run began"
-            story = tell(sources, asked, args.window, now_ns=now_ns)
-        story = replace(story, runs=tuple(run.line() for run in runs))
-    except ConfigError as error:
-        sys.stderr.write(f"why: {error}\n")
-        return EXIT_USAGE
-    except JournalError as error:
-        sys.stderr.write(f"why: {error}\n")
-        return EXIT_FAILED
+    cfg = cli.load(args, cli.CONFIGS / "live.yml", takes_several=True)
+    now_ns = SystemClock().now_ns()
+    zone = cfg.session.timezone
+    known = RunList(args.log_dir)
+    asked = parse_asked(args.asked, now_ns=now_ns, zone=zone if args.local else "UTC")
+    is_named = any(text.partition("=")[0].strip() == "journal.dir" for text in args.sets)
+    reach_s = MOMENT_S if args.window is None else args.window
+    runs = runs_for(asked, known, args.wanted, reach_s, args.product)
+    own = cli.settings_of(args, runs)
+    cfg = cfg if own is None else own
+    first, number = cfg.products[0], 0 if args.product is None else cli.number_of(cfg, args.product)
+    one = cfg.by_instrument()[number]
+    with Sources(one, known, runs, is_journal_named=is_named, first=first) as sources:
+        if own is not None:
+            sources.limits = "with which the run began"
+        story = tell(sources, asked, args.window, now_ns=now_ns)
+    story = replace(story, runs=tuple(run.line() for run in runs))
     if args.json:
-        sys.stdout.write(orjson.dumps(as_json(story), option=orjson.OPT_INDENT_2).decode() + "\n")
+        cli.print_json(as_json(story))
     else:
         Console(highlight=False).print(render(story, zone))
     return EXIT_DONE if story.is_found else EXIT_FAILED
 
 
 def _window(text: str) -> float:
-    seconds = cli.positive_seconds(text)
+    seconds = positive_seconds(text)
     if seconds > _WIDEST_S:
         raise argparse.ArgumentTypeError(f"{text!r} is too wide a window; accepted: seconds up to {_WIDEST_S:,.0f}")
     return seconds

@@ -12,8 +12,7 @@ import pytest
 
 from stall_then_strike.app.contact.assumed.deviations import Deviations
 from stall_then_strike.app.contact.shadowing import Shadowing
-from stall_then_strike.app.shell import cli
-from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, leaves
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.sim.exchange.flow_model import FlowModel
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind
@@ -87,7 +86,7 @@ async def shadowed(
         try:
             code = await room.run(DURATION_S)
         except ExceptionGroup as raised:
-            why = "; ".join(map(str, cli.leaves(raised)))
+            why = "; ".join(map(str, leaves(raised)))
         if hand is not None:
             room.cfg = direct
             await hand

@@ -8,29 +8,26 @@
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
-import orjson
 from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from stall_then_strike.app.archive.packing import pack, packable
 from stall_then_strike.app.archive.pruning import goes, prune, size_of
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, command
 from stall_then_strike.app.shell.command_parser import command_parser
-from stall_then_strike.app.shell.wide_table import print_table
+from stall_then_strike.app.shell.flag_values import number
+from stall_then_strike.app.shell.wide_table import print_table, text_table
 from stall_then_strike.app.view.amounts import span
 from stall_then_strike.app.view.run_sums import RunSums, as_json, last_ns, sums_of
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.logs.run_list import Run, RunList
 from stall_then_strike.types.dto import NS_PER_S
-from stall_then_strike.types.errors import ConfigError, LogError
+from stall_then_strike.types.errors import LogError
 from stall_then_strike.types.text import money
 
 _DAY_NS: Final = 86_400 * NS_PER_S
@@ -51,12 +48,13 @@ def parser() -> argparse.ArgumentParser:
         "       %(prog)s prune --older-than DAYS [--keep-trades] [--yes] [--log-dir DIR]",
     )
     flags.add_argument("command", nargs="?", choices=(_LIST, _PACK, _PRUNE), default=_LIST, help=f"default: {_LIST}")
-    flags.add_argument(
-        "--log-dir", metavar="DIR", type=Path, default=cli.LOGS, help="log folder (default: %(default)s)"
-    )
+    cli.add_log_dir(flags, "log folder")
     flags.add_argument("--json", action="store_true", help="list: one JSON array")
     flags.add_argument(
-        "--older-than", metavar="DAYS", type=_days, help="pack and prune: runs that ended longer ago than this"
+        "--older-than",
+        metavar="DAYS",
+        type=number("a number of days", "0 or more", 0, 100_000),
+        help="pack and prune: runs that ended longer ago than this",
     )
     flags.add_argument(
         "--keep-trades", action="store_true", help="prune: keep trade CSVs and record, which taxes may ask for"
@@ -79,12 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.command == _PACK:
             return _pack(old)
         return _prune([run for run in old if run is not known.all[-1]], args, now_ns)
-    except ConfigError as error:
-        sys.stderr.write(f"runs: {error}\n")
-        return EXIT_USAGE
-    except (LogError, OSError) as error:
-        sys.stderr.write(f"runs: {error}\n")
-        return EXIT_FAILED
+    except OSError as error:
+        raise LogError(str(error)) from error
 
 
 def _refuse_mixtures(flags: argparse.ArgumentParser, args: argparse.Namespace) -> None:
@@ -100,16 +94,14 @@ def _refuse_mixtures(flags: argparse.ArgumentParser, args: argparse.Namespace) -
 def _list(known: RunList, now_ns: int, *, is_json: bool) -> int:
     every = [sums_of(run, now_ns) for run in known.all]
     if is_json:
-        sys.stdout.write(orjson.dumps(list(map(as_json, every)), option=orjson.OPT_INDENT_2).decode() + "\n")
+        cli.print_json(list(map(as_json, every)))
         return EXIT_DONE
     if not every:
         sys.stdout.write(f"{known.folder}: no runs\n")
         return EXIT_DONE
-    table = Table(title=f"runs of {known.folder}", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-    for name in ("run", "", "took", "fills", "realised", ""):
-        table.add_column(name, no_wrap=True)
-    for sums in every:
-        table.add_row(*_cells(sums))
+    heads = ("run", "", "took", "fills", "realised", "")
+    look = {"title_style": "bold", "box": box.SIMPLE_HEAD}
+    table = text_table(f"runs of {known.folder}", heads, map(_cells, every), **look)
     print_table(Console(highlight=False), table)
     return EXIT_DONE
 
@@ -150,14 +142,12 @@ def _prune(old: Sequence[Run], args: argparse.Namespace, now_ns: int) -> int:
     return EXIT_DONE
 
 
-def _asked(number: int, size: int) -> int | None:
+def _asked(count: int, size: int) -> int | None:
     """Ask on the terminal; the exit code unless the answer is yes."""
     if not sys.stdin.isatty():
         sys.stderr.write("runs: prune asks before, and there is no terminal; accepted: --yes\n")
         return EXIT_USAGE
-    sys.stdout.write(f"Delete this of {number} runs, {_megabytes(size)}? [y/N] ")
-    sys.stdout.flush()
-    if sys.stdin.readline().strip().lower() in ("y", "yes"):
+    if cli.says_yes(f"Delete this of {count} runs, {_megabytes(size)}?"):
         return None
     sys.stdout.write("nothing was deleted\n")
     return EXIT_FAILED
@@ -165,17 +155,6 @@ def _asked(number: int, size: int) -> int | None:
 
 def _megabytes(size: int) -> str:
     return f"{size / 1e6:,.1f} MB"
-
-
-def _days(text: str) -> float:
-    """A number of days, for argparse."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value <= 100_000:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days; accepted: 0 or more")
-    return value
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, Protocol
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from loguru import logger
 
@@ -19,22 +19,6 @@ from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.types.errors import FeedError
 from stall_then_strike.venues.bitflyer_connection import BitflyerConnection
 from stall_then_strike.venues.connection import Session
-
-
-class Observe(Protocol):
-    """Watches how the socket answers requests."""
-
-    def __call__(self, *, provokes: bool) -> Coroutine[Any, Any, None]:
-        """``provokes``: also send what the venue should refuse."""
-        ...
-
-
-class Ask(Protocol):
-    """Makes the calls that read."""
-
-    def __call__(self, *, refused: bool) -> Coroutine[Any, Any, None]:
-        """``refused``: also those that the venue should refuse."""
-        ...
 
 
 async def listen(
@@ -57,10 +41,10 @@ async def listen(
         questions = Questions(http, cfg.exchange.product_code, watch.deviations, watch.answers, clock)
         manners = Manners(cfg.exchange.ws_url, cfg.exchange.product_code, watch.deviations, clock)
 
-        async def ask(*, refused: bool) -> None:
-            await questions.ask_public(provokes=refused)
+        async def ask(*, provokes: bool) -> None:
+            await questions.ask_public(provokes=provokes)
             if account is not None:
-                await questions.ask_private(provokes=refused)
+                await questions.ask_private(provokes=provokes)
 
         await listen_and_ask(
             connection.session,
@@ -68,9 +52,9 @@ async def listen(
             clock,
             ending,
             duration_s,
-            observe=manners.observe,
-            ask=ask,
-            provokes=provokes,
+            manners.observe(provokes=provokes),
+            ask(provokes=provokes),
+            lambda: ask(provokes=False),
             awaited="books and the private channel",
         )
         manners.finish()
@@ -83,10 +67,10 @@ async def listen_and_ask(
     clock: ScaledClock,
     ending: Ending,
     duration_s: float,
+    observing: Coroutine[Any, Any, None],
+    asking: Coroutine[Any, Any, None],
+    ask_again: Callable[[], Coroutine[Any, Any, None]],
     *,
-    observe: Observe,
-    ask: Ask,
-    provokes: bool,
     awaited: str,
 ) -> None:
     """Listen, observe the socket's manners and ask, beside each other; at the end ask once more, unless in a hurry.
@@ -117,13 +101,9 @@ async def listen_and_ask(
         )
 
     async with asyncio.TaskGroup() as tasks:
-        owned = [
-            tasks.create_task(hear()),
-            tasks.create_task(observe(provokes=provokes)),
-            tasks.create_task(ask(refused=provokes)),
-        ]
+        owned = [tasks.create_task(part) for part in (hear(), observing, asking)]
         await ending.wait(duration_s / clock.speed)
         for task in owned:
             task.cancel()
     if not ending.hurry.is_set():
-        await ask(refused=False)
+        await ask_again()

@@ -8,7 +8,6 @@ Exit codes: 0 nothing differs; 1 something does, or the report could not be writ
 from __future__ import annotations
 
 import argparse
-import asyncio
 import shutil
 import sys
 import textwrap
@@ -26,9 +25,10 @@ from stall_then_strike.app.contact.lighter_probe.lighter_listening import listen
 from stall_then_strike.app.contact.listening import listen
 from stall_then_strike.app.contact.watching import Figures
 from stall_then_strike.app.shell import cli
-from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, command
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.shell.ending import Ending
+from stall_then_strike.app.shell.flag_values import positive_seconds
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.config.venue import LIGHTER
@@ -67,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument(
         "--duration",
         metavar="SECONDS",
-        type=cli.positive_seconds,
+        type=positive_seconds,
         default=_DURATION_S,
         help="how long to listen (default: %(default)g)",
     )
@@ -79,27 +79,22 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     args = parser().parse_args(argv)
+    cfg = cli.load(args, cli.CONFIGS / "live.yml", takes_several=True)
+    cli.require_open_files()
+    if args.check:
+        sys.stdout.write(effective_yaml(cfg))
+        return EXIT_DONE
+    cfg = cfg.by_instrument()[0]
+    account = None
+    if not args.public and cfg.env != "sim":
+        account = venue_account(cfg, "; or --public, which needs no keys")
+    path = claim_report(args.report, "probe")
     try:
-        cfg = cli.load(args, cli.CONFIGS / "live.yml", takes_several=True)
-        cli.require_open_files()
-        if args.check:
-            sys.stdout.write(effective_yaml(cfg))
-            return EXIT_DONE
-        cfg = cfg.by_instrument()[0]
-        account = None
-        if not args.public and cfg.env != "sim":
-            account = venue_account(cfg, "; or --public, which needs no keys")
-        path = claim_report(args.report, "probe")
-    except ConfigError as error:
-        sys.stderr.write(f"probe: {error}\n")
-        return EXIT_USAGE
-    try:
-        with cli.signals_held(), asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
-            return runner.run(_probe(cfg, account, args, path))
-    except (ConfigError, LogError) as error:
+        with cli.signals_held():
+            return cli.run(_probe(cfg, account, args, path))
+    except (ConfigError, LogError):
         path.unlink(missing_ok=True)
-        sys.stderr.write(f"probe: {error}\n")
-        return EXIT_FAILED if isinstance(error, LogError) else EXIT_USAGE
+        raise
 
 
 async def _probe(
@@ -117,15 +112,15 @@ async def _probe(
             account, where = None if args.public else own, f"{cfg.exchange.product_code} on the embedded exchange"
         where += ", without an account" if account is None else ", with the account"
         begin = f"probe of {where}, for {args.duration:g} s; no order is sent or cancelled"
-        _say(textwrap.fill(begin, width, subsequent_indent="  "))
+        cli.say(textwrap.fill(begin, width, subsequent_indent="  "))
         with cli.signals_heard(ending.on_signal):
             found, figures = await _listen(cfg, clock, account, ending, args)
         text = report_text("Probe of the venue", where, clock.now_ns(), figures, found)
     logger.info("probe ended: {}", ending.why)
     write_report(path, text)
     for line in terminal_lines(figures, found, width):
-        _say(line)
-    _say(f"\nreport: {path}" + ("; please send it in" if len(found) else ""))
+        cli.say(line)
+    cli.say(f"\nreport: {path}" + ("; please send it in" if len(found) else ""))
     return EXIT_FAILED if len(found) else EXIT_DONE
 
 
@@ -143,11 +138,6 @@ async def _listen(
     keys = account if isinstance(account, Credentials) else None
     watch, figures = await listen(cfg, clock, keys, ending, args.duration, provokes=not args.gentle)
     return watch.deviations, figures
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

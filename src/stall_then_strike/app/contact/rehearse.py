@@ -28,8 +28,9 @@ from stall_then_strike.app.contact.contact_flags import (
 from stall_then_strike.app.contact.contact_report import report_text, terminal_lines, write_report
 from stall_then_strike.app.contact.rehearsing import Rehearsing, rehearsal_settings
 from stall_then_strike.app.shell import cli
-from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, command
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, command
 from stall_then_strike.app.shell.command_parser import command_parser
+from stall_then_strike.app.shell.flag_values import number
 from stall_then_strike.app.trader.live_opening import Opening, run_opened
 from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
@@ -64,17 +65,11 @@ def parser() -> argparse.ArgumentParser:
     )
     cli.add_config_flags(flags, override="configs/live.yml")
     cli.add_check_flag(flags)
-    flags.add_argument(
-        "--log-dir",
-        metavar="DIR",
-        type=Path,
-        default=Path("logs/rehearsal"),
-        help="folder of its logs (default: %(default)s)",
-    )
+    cli.add_log_dir(flags, "folder of its logs", Path("logs/rehearsal"))
     flags.add_argument(
         "--distance",
         metavar="PERCENT",
-        type=_percent,
+        type=number("a distance", "1 to 15 percent", 1, 15),
         default=_DISTANCE,
         help="how far below the best bid the order is (default: %(default)g)",
     )
@@ -84,28 +79,24 @@ def parser() -> argparse.ArgumentParser:
     return flags
 
 
-@command("rehearse")
+@command("rehearse", usage=(ConfigError, VenueError))
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     args = parser().parse_args(argv)
-    try:
-        cfg = cli.load(args, cli.CONFIGS / "live.yml")
-        cli.require_open_files()
-        require_bitflyer(cfg, "rehearse")
-        if cfg.env == "paper":
-            raise ConfigError(f"env: {cfg.env} is not for this command; accepted: live or sim")
-        cfg = rehearsal_settings(cfg)
-        if args.check:
-            sys.stdout.write(effective_yaml(cfg))
-            return EXIT_DONE
-        account = None if cfg.env == "sim" else venue_account(cfg)
-        _require_consent(cfg, args)
-        if account is not None:
-            asyncio.run(_require_flat(cfg, account))
-        path = claim_report(args.report, "rehearsal")
-    except (ConfigError, VenueError) as error:
-        sys.stderr.write(f"rehearse: {error}\n")
-        return EXIT_USAGE
+    cfg = cli.load(args, cli.CONFIGS / "live.yml")
+    cli.require_open_files()
+    require_bitflyer(cfg, "rehearse")
+    if cfg.env == "paper":
+        raise ConfigError(f"env: {cfg.env} is not for this command; accepted: live or sim")
+    cfg = rehearsal_settings(cfg)
+    if args.check:
+        sys.stdout.write(effective_yaml(cfg))
+        return EXIT_DONE
+    account = None if cfg.env == "sim" else venue_account(cfg)
+    _require_consent(cfg, args)
+    if account is not None:
+        asyncio.run(_require_flat(cfg, account))
+    path = claim_report(args.report, "rehearsal")
     rehearsing = Rehearsing(cfg, round(args.distance * 100), has_trip=args.round_trip)
     opening = Opening(
         command="rehearse",
@@ -154,14 +145,13 @@ def _require_consent(cfg: AppConfig, args: argparse.Namespace) -> None:
         raise ConfigError("no terminal to ask for consent on; accepted: a terminal")
     size = f"{plain(unit.size(unit.min_size))} {unit.base}"
     trip = f"  then   buy {size} at the market and sell it again: it costs the spread\n" if args.round_trip else ""
-    sys.stdout.write(
+    question = (
         f"{unit.product_code} at {cfg.exchange.base_url}, with a REAL ORDER\n"
         f"  first  a bid for {size}, {args.distance:g} % below the market, for six seconds; then its cancel\n"
         f"{trip}Type {_CONSENT} to begin: "
     )
-    sys.stdout.flush()
     try:
-        said = sys.stdin.readline().strip()
+        said = cli.answer_to(question)
     except KeyboardInterrupt:
         said = ""
     if said != _CONSENT:
@@ -175,17 +165,6 @@ async def _require_flat(cfg: AppConfig, account: Credentials) -> None:
     if held.size:
         unit = cfg.exchange.instrument()
         raise ConfigError(f"the account holds {plain(unit.size(held.size))} {unit.base}; accepted: a flat account")
-
-
-def _percent(text: str) -> float:
-    """A distance, for argparse."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 1 <= value <= 15:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a distance; accepted: 1 to 15 percent")
-    return value
 
 
 if __name__ == "__main__":

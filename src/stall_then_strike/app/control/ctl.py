@@ -6,10 +6,7 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
-
-import orjson
 
 from stall_then_strike.app.control.socket_client import NoRun, Told, ask
 from stall_then_strike.app.control.verbs import MEANING, Verb, one_line
@@ -39,13 +36,7 @@ def parser() -> argparse.ArgumentParser:
         + f"  {_STATUS:<11} show what the run does",
     )
     flags.add_argument("command", choices=(_STATUS, *(verb.value for verb in Verb)), metavar="COMMAND")
-    flags.add_argument(
-        "--log-dir",
-        metavar="DIR",
-        type=Path,
-        default=cli.LOGS,
-        help="log folder of the run, or its own folder (default: %(default)s)",
-    )
+    cli.add_log_dir(flags, "log folder of the run, or its own folder")
     flags.add_argument(
         "--run",
         metavar="NAME",
@@ -69,9 +60,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except NoRun as error:
         sys.stderr.write(f"ctl: no run answers: {error}; runs have their socket in their folders below --log-dir\n")
         return EXIT_FAILED
-    except ConfigError as error:
-        sys.stderr.write(f"ctl: {error}\n")
-        return EXIT_USAGE
 
 
 def running_run(known: RunList, name: str | None) -> Run:
@@ -99,7 +87,7 @@ async def _command(args: argparse.Namespace) -> int:
                 shown = as_plain(snapshot_of(told.content.get("snapshot")))
             except ValueError as error:  # a run of another version
                 raise NoRun(f"{path}: {error}") from error
-            sys.stdout.write(orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode() + "\n")
+            cli.print_json(shown)
             return EXIT_DONE
         return _tell(told)
     verb, body = Verb(args.command), {"reason": one_line(args.reason)}
@@ -124,9 +112,7 @@ def _is_confirmed(verb: Verb, question: str) -> bool:
     if not sys.stdin.isatty():
         sys.stderr.write(f"ctl: {verb.value} asks before, and there is no terminal; accepted: --yes\n")
         return False
-    sys.stdout.write(f"{question}{verb.value}? [y/N] ")
-    sys.stdout.flush()
-    if sys.stdin.readline().strip().lower() in ("y", "yes"):
+    if cli.says_yes(f"{question}{verb.value}?"):
         return True
     sys.stdout.write("not done\n")
     return False

@@ -20,11 +20,9 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import orjson
-
 from stall_then_strike.app.lighter_commands import lighter_tables
 from stall_then_strike.app.shell import cli
-from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, command
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.infra.line.own_machine import is_own_machine
 from stall_then_strike.lighter import LighterDealer
@@ -112,21 +110,14 @@ def _sending(
     return flags
 
 
-@command("lighter", patient=True)
+@command("lighter", patient=True, expects=(VenueError,), usage=(ConfigError, UnfitOrder, AuthRefused))
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     flags = parser()
     args = flags.parse_args(argv)
     _refuse_mixtures(flags, args)
     try:
-        with asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
-            return runner.run(_run(args))
-    except (ConfigError, UnfitOrder, AuthRefused) as error:
-        sys.stderr.write(f"lighter: {error}\n")
-        return EXIT_USAGE
-    except VenueError as error:
-        sys.stderr.write(f"lighter: {error}\n")
-        return EXIT_FAILED
+        return cli.run(_run(args))
     except _Declined:
         sys.stdout.write("nothing was sent\n")
         return EXIT_FAILED
@@ -187,20 +178,15 @@ async def _markets(args: argparse.Namespace) -> int:
 
 
 async def _balance(dealer: LighterDealer, args: argparse.Namespace) -> int:
-    balance = await dealer.fetch_my_balance()
-    if args.json:
-        _print_json(balance)
-    elif isinstance(balance, dict):
-        lighter_tables.show_balance(balance)
-    return EXIT_DONE
+    return _shown(await dealer.fetch_my_balance(), lighter_tables.show_balance, args)
 
 
 async def _positions(dealer: LighterDealer, args: argparse.Namespace) -> int:
-    positions = await dealer.fetch_my_position()
-    if args.json:
-        _print_json(positions)
-    elif isinstance(positions, dict):
-        lighter_tables.show_positions(positions)
+    return _shown(await dealer.fetch_my_position(), lighter_tables.show_positions, args)
+
+
+def _shown(value: Any, show: Callable[[Any], None], args: argparse.Namespace) -> int:
+    (_print_json if args.json else show)(value)
     return EXIT_DONE
 
 
@@ -290,15 +276,12 @@ def _confirm(dealer: LighterDealer, args: argparse.Namespace, what: str) -> None
     """Ask on the terminal unless it goes to this machine or has leave. Raises _Declined."""
     if not _must_ask(args):
         return
-    sys.stdout.write(f"{what}\n  account {dealer.cfg.account_index} at {dealer.cfg.base_url}\nSend it? [y/N] ")
-    sys.stdout.flush()
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # the loop's handler would wait for the answer
     try:
-        answer = sys.stdin.readline()
+        if not cli.says_yes(f"{what}\n  account {dealer.cfg.account_index} at {dealer.cfg.base_url}\nSend it?"):
+            raise _Declined
     finally:
         signal.signal(signal.SIGINT, before)
-    if answer.strip().lower() not in ("y", "yes"):
-        raise _Declined
 
 
 async def _flush(dealer: LighterDealer, args: argparse.Namespace) -> Sequence[Mapping[str, Any]]:
@@ -370,7 +353,7 @@ def _has(order: Order, wanted: Mapping[str, Decimal]) -> bool:
 
 
 def _print_json(value: Any) -> None:
-    sys.stdout.write(orjson.dumps(value, default=str, option=orjson.OPT_INDENT_2).decode() + "\n")
+    cli.print_json(value, str)
 
 
 def _positive(text: str) -> Decimal:

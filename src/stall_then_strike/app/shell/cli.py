@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import math
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar
 
+import orjson
 from loguru import logger
 
 from stall_then_strike import config
+from stall_then_strike.app.shell.flag_values import positive_seconds
 from stall_then_strike.config.layers import Tree
 from stall_then_strike.config.loader import app_config, explained, load_app_config, located, read_layers
 from stall_then_strike.config.models import AppConfig
@@ -38,13 +39,11 @@ STOP_SIGNALS: Final = tuple(
 )
 """Signals that mean: stop in good order. SIGHUP comes when the operator's terminal closes. A signal that was ignored
 when the process started (`nohup`, `&` in a script) stays ignored."""
-LONGEST_S: Final = 1_000_000_000
-"""Thirty years; beyond, stamps exceed 64 bits and calendars."""
 OPEN_FILES: Final = 128
 """Open files that a run needs: sockets, logs, journal, libraries. With 24 it fails at random places."""
-MAX_PORT: Final = 65_535
-FASTEST: Final = 100.0
-"""Above this speed sockets cannot keep up; virtual time (``max``) has no such limit."""
+
+
+_T = TypeVar("_T")
 
 
 def _is_without_terminal() -> bool:
@@ -87,13 +86,16 @@ def add_check_flag(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--check", action="store_true", help="print the effective configuration and exit")
 
 
+def add_log_dir(parser: argparse.ArgumentParser, text: str, default: Path = LOGS) -> None:
+    """``--log-dir``."""
+    parser.add_argument("--log-dir", metavar="DIR", type=Path, default=default, help=f"{text} (default: %(default)s)")
+
+
 def add_common_flags(parser: argparse.ArgumentParser, *, override: str, has_duration: bool = True) -> None:
     """Flags that every trading command has; ``override`` describes the default of ``--config``."""
     add_config_flags(parser, override=override)
     add_check_flag(parser)
-    parser.add_argument(
-        "--log-dir", metavar="DIR", type=Path, default=LOGS, help="folder of all logs (default: %(default)s)"
-    )
+    add_log_dir(parser, "folder of all logs")
     if not has_duration:
         return
     parser.add_argument(
@@ -224,6 +226,29 @@ def extra_needed(extra: str, otherwise: str = "") -> Iterator[None]:
         ) from error
 
 
+def answer_to(question: str) -> str:
+    """What the operator types after a question, without space around it."""
+    sys.stdout.write(question)
+    sys.stdout.flush()
+    return sys.stdin.readline().strip()
+
+
+def says_yes(question: str) -> bool:
+    """Whether the operator types ``y`` or ``yes``; anything else means no."""
+    return answer_to(f"{question} [y/N] ").lower() in ("y", "yes")
+
+
+def say(text: str) -> None:
+    """A line on standard output, at once."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def print_json(value: object, default: Callable[[Any], Any] | None = None) -> None:
+    """One JSON value, for programs; ``default`` makes a known value of an unknown one."""
+    sys.stdout.write(orjson.dumps(value, default, orjson.OPT_INDENT_2).decode() + "\n")
+
+
 def require_open_files() -> None:
     """Raise the limit of open files to what a run needs. Raises ConfigError if the system does not allow it."""
     try:
@@ -329,11 +354,10 @@ def _means_reread(name: str) -> bool:
     return name == signal.SIGHUP.name and _IS_WITHOUT_TERMINAL
 
 
-def leaves(error: BaseException) -> list[BaseException]:
-    """The exceptions inside nested exception groups; a plain exception is returned alone."""
-    if isinstance(error, BaseExceptionGroup):
-        return [leaf for part in error.exceptions for leaf in leaves(part)]
-    return [error]
+def run(what: Coroutine[Any, Any, _T]) -> _T:
+    """Run it to its end, in an event loop of its own."""
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        return runner.run(what)
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -343,35 +367,3 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     except ImportError:
         return None
     return uvloop.new_event_loop
-
-
-def positive_seconds(text: str) -> float:
-    """A positive number of seconds, for argparse."""
-    value = _float(text)
-    if not 0 < value <= LONGEST_S:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a duration; accepted: seconds above 0 to {LONGEST_S:,}")
-    return value
-
-
-def speed(text: str) -> float:
-    """A speed for argparse: a positive factor, or infinity for ``max``."""
-    if text == "max":
-        return math.inf
-    value = _float(text)
-    if not 0 < value <= FASTEST:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a speed; accepted: above 0 to {FASTEST:g}, or max")
-    return value
-
-
-def port(text: str) -> int:
-    """A port number, for argparse."""
-    if not text.isascii() or not text.isdigit() or int(text) > MAX_PORT:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port; accepted: 0 to {MAX_PORT}")
-    return int(text)
-
-
-def _float(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan

@@ -18,12 +18,18 @@ from loguru import logger
 
 from stall_then_strike.app.shell.command_parser import hint
 from stall_then_strike.app.shell.output import watched
+from stall_then_strike.types.errors import ConfigError, FeedError, JournalError, LogError, LoginRefused
 
 EXIT_DONE: Final = 0
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_HALTED: Final = 3
 EXIT_INTERRUPTED: Final = 130
+
+Errors = tuple[type[Exception], ...]
+USAGE: Final[Errors] = (ConfigError, LoginRefused)
+"""Errors that the operator has to mend before the command is worth another try."""
+_EXPECTED: Final[Errors] = (FeedError, JournalError, LogError)
 
 
 class Main(Protocol):
@@ -34,11 +40,16 @@ class Main(Protocol):
         ...
 
 
-def command(name: str, *, patient: bool = False, silent: str | None = None) -> Callable[[Main], Main]:
+def command(
+    name: str, *, patient: bool = False, silent: str | None = None, expects: Errors = (), usage: Errors = USAGE
+) -> Callable[[Main], Main]:
     """Make a command whose output can neither block nor end it (:mod:`output`).
 
     ``patient`` commands, which answer a question, wait for their reader while there is one. What the package ``silent``
-    logs is not shown. An unexpected exception is shown and ends the command with EXIT_FAILED.
+    logs is not shown.
+
+    An error that is expected of every command, or in ``expects``, is told in a line and ends the command with
+    EXIT_FAILED; one of ``usage`` with EXIT_USAGE. Any other exception is a bug: it has a traceback, and EXIT_FAILED.
     """
 
     def wrap(main: Main) -> Main:
@@ -56,9 +67,8 @@ def command(name: str, *, patient: bool = False, silent: str | None = None) -> C
                 except KeyboardInterrupt:
                     sys.stderr.write(f"{name}: interrupted\n")
                     return EXIT_INTERRUPTED
-                except Exception:  # noqa: BLE001 - the interpreter would block on writing the traceback
-                    traceback.print_exc()
-                    return EXIT_FAILED
+                except Exception as error:  # noqa: BLE001 - the interpreter would block on writing the traceback
+                    return ended_by(error, name, expects, usage)
                 finally:
                     if silent is not None:
                         logger.enable(silent)
@@ -68,3 +78,21 @@ def command(name: str, *, patient: bool = False, silent: str | None = None) -> C
         return run
 
     return wrap
+
+
+def ended_by(error: Exception, name: str, expects: Errors = (), usage: Errors = USAGE) -> int:
+    """Tell what ended a command, and return its exit code; see :func:`command`."""
+    causes = leaves(error)
+    if not all(isinstance(cause, (*_EXPECTED, *expects, *usage)) for cause in causes):
+        traceback.print_exception(error)
+        return EXIT_FAILED
+    for text in dict.fromkeys(map(str, causes)):
+        sys.stderr.write(f"{name}: {text}\n")
+    return EXIT_USAGE if any(isinstance(cause, usage) for cause in causes) else EXIT_FAILED
+
+
+def leaves(error: BaseException) -> list[BaseException]:
+    """The exceptions inside nested exception groups; a plain exception is returned alone."""
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for part in error.exceptions for leaf in leaves(part)]
+    return [error]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from stall_then_strike.app.shell import cli
+from stall_then_strike.app.shell.flag_values import port, positive_seconds
 from stall_then_strike.sim.faults.catalogue import RECIPES, Recipes, random_plan
 from stall_then_strike.sim.faults.injector import FaultInjector
 from stall_then_strike.sim.faults.kinds import FaultPlan, FaultVenue
@@ -25,14 +26,14 @@ def add_address(flags: argparse.ArgumentParser) -> None:
     """Add ``--host`` and ``--port``."""
     flags.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     flags.add_argument(
-        "--port", metavar="N", type=cli.port, default=0, help="port to listen on (default: 0, the system chooses)"
+        "--port", metavar="N", type=port, default=0, help="port to listen on (default: 0, the system chooses)"
     )
 
 
 def add_duration(flags: argparse.ArgumentParser) -> None:
     """Add ``--duration``."""
     flags.add_argument(
-        "--duration", metavar="SECONDS", type=cli.positive_seconds, help="stop after this time, in real seconds"
+        "--duration", metavar="SECONDS", type=positive_seconds, help="stop after this time, in real seconds"
     )
 
 

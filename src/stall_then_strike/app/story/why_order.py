@@ -7,7 +7,7 @@ from the decisions that asked for them, which have the same stamps; the registra
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Final
 
@@ -26,22 +26,12 @@ _REFUSALS: Final = (_K.REJECTED, _K.NOT_SENT, _K.PROVEN_ABSENT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fill:
-    """A fill with its effect. Money in quote currency."""
+class Fill(TradeLine):
+    """A fill with its effect, as in the trade log, and whose it is."""
 
-    ts_ns: int
-    exec_id: int | None
+    exec_id: int | None = None
     """None in the CSVs, which have no execution ids."""
     client_order_id: str
-    order_id: str
-    side: str
-    price: Decimal
-    size: Decimal
-    fee: Decimal
-    tag: str
-    pnl: Decimal
-    pnl_cum: Decimal
-    inventory_after: Decimal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,20 +125,7 @@ def fill_of_journal(fill: BookedFill, units: Instrument) -> Fill:
 
 def fill_of_csv(line: TradeLine, client_order_id: str = "") -> Fill:
     """A fill from the trade log."""
-    return Fill(
-        ts_ns=line.ts_ns,
-        exec_id=None,
-        client_order_id=client_order_id,
-        order_id=line.order_id,
-        side=line.side,
-        price=line.price,
-        size=line.size,
-        fee=line.fee,
-        tag=line.tag,
-        pnl=line.pnl,
-        pnl_cum=line.pnl_cum,
-        inventory_after=line.inventory_after,
-    )
+    return Fill(client_order_id=client_order_id, **asdict(line))
 
 
 def life_of_journal(

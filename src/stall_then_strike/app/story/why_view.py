@@ -17,12 +17,19 @@ from stall_then_strike.app.story.why_order import Fill, OrderLife
 from stall_then_strike.app.story.why_story import Happening, Story
 from stall_then_strike.app.story.why_words import lasting, signed
 from stall_then_strike.engine.strategy import QUOTE_WORDS
+from stall_then_strike.infra.logs.log_reader import DecisionLine
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S
 from stall_then_strike.types.instrument import Instrument
 from stall_then_strike.types.text import money, plain, utc_clock, utc_iso
 
 LINES_SHOWN: Final = 400
 """Most lines of a time line that are shown: those around its zero."""
+_ORDER: Final = (
+    *("source", "client_order_id", "order_id", "side", "price", "size", "executed", "ttl_ms", "tag", "reason"),
+    *("sent_ns", "answered_ns", "answer", "registered_ns", "cancel_sent_ns", "cancel_reason", "ended_ns", "end"),
+    "detail",
+)
+"""What programs are told of an order."""
 _STYLES: Final = {
     "hold": "bright_black",
     **dict.fromkeys(QUOTE_WORDS, "bold cyan"),
@@ -233,39 +240,42 @@ def as_json(story: Story) -> dict[str, Any]:
         "runs": list(story.runs),
         "searched": list(story.searched),
         "notes": list(story.notes),
-        "state": None
-        if story.state is None
-        else {
-            "ts": _iso(story.state.ts_ns),
-            "spread_ticks": story.state.spread_ticks,
-            "best_age_ms": story.state.best_age_ms,
-            "inventory_btc": plain(story.state.inventory),
-            "decision_type": story.state.decision_type,
-            "reason": story.state.reason,
-        },
+        "state": None if story.state is None else _decision(story.state),
         "timeline": [_happening(line, story.zero_ns or 0) for line in story.happenings],
         "holds": [_hold(hold) for hold in story.holds],
-        "orders": [_order(life) for life in story.orders],
+        "orders": [_told(life, *_ORDER) for life in story.orders],
         "fills": [_fill(fill) for fill in story.fills],
         "nearest": {"before": _iso(story.nearest[0]), "after": _iso(story.nearest[1])},
         "verdict": " ".join(story.verdict),
     }
 
 
+def _decision(row: DecisionLine) -> dict[str, Any]:
+    told = _told(row, "ts_ns", "spread_ticks", "best_age_ms", "inventory", "decision_type", "reason")
+    return {"inventory_btc" if name == "inventory" else name: part for name, part in told.items()}
+
+
 def _iso(ts_ns: int | None) -> str | None:
     return None if ts_ns is None else utc_iso(ts_ns)
 
 
-def _happening(line: Happening, zero_ns: int) -> dict[str, Any]:
+def _told(value: object, *names: str) -> dict[str, Any]:
+    """These fields: stamps in ISO 8601 without ``_ns``, decimals as texts, null for an empty text."""
+    each = {name: getattr(value, name) for name in names}
     return {
-        "ts": _iso(line.ts_ns),
-        "relative_ms": round((line.ts_ns - zero_ns) / 1e6, 3),
-        "what": line.what,
-        "text": line.text,
-        "order": line.name or None,
-        "source": line.source,
-        "out_of_the_ordinary": line.is_loud,
+        name.removesuffix("_ns"): _iso(part)
+        if name.endswith("_ns")
+        else plain(part)
+        if isinstance(part, Decimal)
+        else (None if part == "" else part)
+        for name, part in each.items()
     }
+
+
+def _happening(line: Happening, zero_ns: int) -> dict[str, Any]:
+    relative_ms = round((line.ts_ns - zero_ns) / 1e6, 3)
+    told = {"ts": _iso(line.ts_ns), "relative_ms": relative_ms, "what": line.what, "text": line.text}
+    return told | {"order": line.name or None, "source": line.source, "out_of_the_ordinary": line.is_loud}
 
 
 def _hold(hold: Hold) -> dict[str, Any]:
@@ -279,46 +289,7 @@ def _hold(hold: Hold) -> dict[str, Any]:
     }
 
 
-def _order(life: OrderLife) -> dict[str, Any]:
-    return {
-        "source": life.source,
-        "client_order_id": life.client_order_id or None,
-        "order_id": life.order_id or None,
-        "side": life.side,
-        "price": _plain(life.price),
-        "size": plain(life.size),
-        "executed": plain(life.executed),
-        "ttl_ms": life.ttl_ms,
-        "tag": life.tag,
-        "reason": life.reason,
-        "sent": _iso(life.sent_ns),
-        "answered": _iso(life.answered_ns),
-        "answer": life.answer or None,
-        "registered": _iso(life.registered_ns),
-        "cancel_sent": _iso(life.cancel_sent_ns),
-        "cancel_reason": life.cancel_reason or None,
-        "ended": _iso(life.ended_ns),
-        "end": life.end or None,
-        "detail": life.detail or None,
-    }
-
-
 def _fill(fill: Fill) -> dict[str, Any]:
-    return {
-        "ts": _iso(fill.ts_ns),
-        "exec_id": fill.exec_id,
-        "client_order_id": fill.client_order_id or None,
-        "order_id": fill.order_id,
-        "side": fill.side,
-        "price": plain(fill.price),
-        "size": plain(fill.size),
-        "fee_jpy": plain(fill.fee),
-        "tag": fill.tag,
-        "pnl_jpy": plain(fill.pnl),
-        "pnl_cum_jpy": plain(fill.pnl_cum),
-        "inventory_after": plain(fill.inventory_after),
-    }
-
-
-def _plain(value: Decimal | None) -> str | None:
-    return None if value is None else plain(value)
+    names = ("ts_ns", "exec_id", "client_order_id", "order_id", "side", "price", "size", "fee", "tag", "pnl", "pnl_cum")
+    jpy = {name: f"{name}_jpy" for name in ("fee", "pnl", "pnl_cum")}  # as in the CSVs, whatever the currency is
+    return {jpy.get(name, name): part for name, part in _told(fill, *names, "inventory_after").items()}

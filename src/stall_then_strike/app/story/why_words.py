@@ -17,20 +17,26 @@ from stall_then_strike.infra.logs.log_reader import DecisionLine
 from stall_then_strike.types.dto import OrderEventKind, Reason
 from stall_then_strike.types.text import plain
 
-FACTS: Final[Mapping[str, tuple[str, str]]] = {
+_USUAL: Final[Mapping[str, tuple[str, str]]] = {
     "send": ("send", "order sent"),
     "cancel": ("cancel", "cancel sent"),
     OrderEventKind.ACCEPTED: ("answer", "accepted by the venue"),
     OrderEventKind.REGISTERED: ("book", "on the book"),
+    OrderEventKind.CANCELLED: ("cancelled", "cancel confirmed"),
+    OrderEventKind.EXPIRED: ("expired", "expired, or an unfilled remainder"),
+    OrderEventKind.CANCEL_FAILED: ("cancel", "cancel refused by the venue"),
+    "fill": ("fill", "filled"),
+    "ask": ("account", "queried because"),
+    "report": ("account", "reconciled"),
+    "funding": ("account", "funding or carry, {quote}"),
+    "day": ("day", "trading day"),
+}
+_LOUD: Final[Mapping[str, tuple[str, str]]] = {
     OrderEventKind.REJECTED: ("refused", "refused by the venue"),
     OrderEventKind.SEND_UNKNOWN: ("unknown", "no answer; counted as live"),
     OrderEventKind.NOT_SENT: ("not sent", "did not take effect"),
     OrderEventKind.PROVEN_ABSENT: ("absent", "proven never to have been on the book"),
-    OrderEventKind.CANCELLED: ("cancelled", "cancel confirmed"),
-    OrderEventKind.EXPIRED: ("expired", "expired, or an unfilled remainder"),
-    OrderEventKind.CANCEL_FAILED: ("cancel", "cancel refused by the venue"),
     OrderEventKind.CANCEL_UNSENT: ("cancel", "cancel not sent or without effect; will be sent again"),
-    "fill": ("fill", "filled"),
     "anomaly": ("anomaly", ""),
     "error": ("error", "the strategy failed"),
     "halt": ("HALT", ""),
@@ -41,8 +47,6 @@ FACTS: Final[Mapping[str, tuple[str, str]]] = {
     "margin": ("margin", "the collateral is insufficient for an order"),
     "start_failed": ("start", "failed before trading began"),
     "channel": ("channel", "private channel"),
-    "ask": ("account", "queried because"),
-    "report": ("account", "reconciled"),
     "report_failed": ("account", "could not be queried"),
     "take_over": ("account", "position from before the first run taken over"),
     "stranger": ("account", "an order on the book is not ours"),
@@ -50,42 +54,16 @@ FACTS: Final[Mapping[str, tuple[str, str]]] = {
     "difference": ("account", "our books and the venue's differ"),
     "behind": ("account", ""),
     "unreconciled": ("account", ""),
-    "funding": ("account", "funding or carry, {quote}"),
     "collateral": ("account", "collateral moved without a fill, {quote}"),
     "pause": ("pause", ""),
     "journal": ("journal", ""),
-    "day": ("day", "trading day"),
     "start": ("start", "run started, configuration"),
     "stop": ("stop", "run ended"),
 }
+FACTS: Final[Mapping[str, tuple[str, str]]] = {**_USUAL, **_LOUD}
 """Facts of the journal: a word for the time line, and the text before the detail (``{quote}``: the currency). Others
 are shown as they are."""
-
-LOUD: Final = frozenset(
-    {
-        "start",
-        "stop",
-        "anomaly",
-        "error",
-        "halt",
-        "operator",
-        "resume",
-        "limit",
-        "refusal",
-        "margin",
-        "start_failed",
-        "channel",
-        "pause",
-        "journal",
-        "report_failed",
-        "take_over",
-        "stranger",
-        "orphan",
-        "behind",
-        "unreconciled",
-    }
-    | {"difference", "collateral", "rejected", "send_unknown", "not_sent", "proven_absent", "cancel_unsent"}
-)
+LOUD: Final = frozenset(_LOUD)
 """Facts that are out of the ordinary."""
 
 _REASONS: Final = {reason.label: reason for reason in Reason}

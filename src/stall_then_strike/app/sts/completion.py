@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from stall_then_strike.app.shell import cli
-from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_USAGE, command
+from stall_then_strike.app.shell.command import EXIT_DONE, command
 from stall_then_strike.app.shell.command_parser import PROGRAM, command_parser
 from stall_then_strike.app.sts.program import VERBS
-from stall_then_strike.types.errors import ConfigError
 
 SHELLS: Final = ("bash", "zsh", "tcsh")
 
@@ -31,12 +30,7 @@ def parser() -> argparse.ArgumentParser:
 @command("completion", patient=True)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
-    shell = parser().parse_args(argv).shell
-    try:
-        sys.stdout.write(script(shell))
-    except ConfigError as error:
-        sys.stderr.write(f"completion: {error}\n")
-        return EXIT_USAGE
+    sys.stdout.write(script(parser().parse_args(argv).shell))
     return EXIT_DONE
 
 

@@ -6,7 +6,6 @@ All of it outlives the event loop.
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from rich.console import Console
 from stall_then_strike import __version__
 from stall_then_strike.app.control.reloading import Settings
 from stall_then_strike.app.shell import cli
-from stall_then_strike.app.shell.command import EXIT_FAILED, EXIT_USAGE
+from stall_then_strike.app.shell.command import ended_by, leaves
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.shell.prompt import answer_promptly
 from stall_then_strike.app.trader.live_run import LiveParts, LiveRun, Through, directly, run_live
@@ -34,7 +33,7 @@ from stall_then_strike.infra.logs.run_logs import RunLogs
 from stall_then_strike.infra.logs.run_mending import mend_killed, mend_last
 from stall_then_strike.infra.logs.run_record import Mode
 from stall_then_strike.infra.watch.alerts import Alerts
-from stall_then_strike.types.errors import ConfigError, FeedError, JournalError, LogError, LoginRefused
+from stall_then_strike.types.errors import ConfigError, FeedError, JournalError, LogError
 from stall_then_strike.venues.connection import Account
 
 
@@ -69,9 +68,9 @@ def run_opened(opening: Opening, duration_s: float | None, *, told: Callable[[st
     """
     try:
         code = _run(opening, duration_s)
-    except (ConfigError, LogError, FeedError, JournalError, BaseExceptionGroup) as error:
-        code = failed(opening.command, error)
-        told("; ".join(dict.fromkeys(map(str, cli.leaves(error)))))
+    except (ConfigError, LogError, FeedError, JournalError, ExceptionGroup) as error:
+        code = ended_by(error, opening.command)
+        told("; ".join(dict.fromkeys(map(str, leaves(error)))))
     else:
         told("")
     return code
@@ -155,14 +154,3 @@ async def _to_the_end(parts: LiveParts, ending: Ending, duration_s: float | None
     with cli.signals_heard(ending.on_signal, ending.reread.set):
         answer_promptly()
         return await run_live(parts, ending, duration_s)
-
-
-def failed(command: str, error: BaseException) -> int:
-    """Report an expected failure and return the exit code; any other error is a bug and is raised."""
-    causes = cli.leaves(error)
-    if not all(isinstance(cause, ConfigError | LogError | FeedError | JournalError) for cause in causes):
-        raise error
-    for cause in causes:
-        sys.stderr.write(f"{command}: {cause}\n")
-    is_refused = any(isinstance(cause, ConfigError | LoginRefused) for cause in causes)
-    return EXIT_USAGE if is_refused else EXIT_FAILED

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from stall_then_strike.app.shell.wide_table import text_table
 from stall_then_strike.app.view.amounts import UNKNOWN, price
 from stall_then_strike.app.view.snapshot import DayFigures, Fill, Halt, LiveOrder, as_plain, price_of
 from stall_then_strike.config.models import AppConfig
@@ -20,7 +20,7 @@ from stall_then_strike.engine.portfolio import MONEY_PER_ONE
 from stall_then_strike.engine.venue.account import TAKEN_TAG
 from stall_then_strike.engine.venue.calendar import TradingCalendar
 from stall_then_strike.infra.journal.halt import newest, remembered
-from stall_then_strike.infra.journal.reader import JournalReader
+from stall_then_strike.infra.journal.reader import JournalInfo, JournalReader
 from stall_then_strike.types.dto import CoreMemo
 from stall_then_strike.types.instrument import Instrument
 from stall_then_strike.types.text import money, plain, utc_iso
@@ -58,15 +58,8 @@ class BookedFill(Fill):
 class StateView:
     """Everything that ``state show`` shows."""
 
-    path: Path
+    journal: JournalInfo
     instrument: Instrument
-    account: str
-    version: int
-    size_bytes: int
-    order_rows: int
-    fill_rows: int
-    fact_rows: int
-    held_by: str | None
     halt: Halt | None
     result: Result | None
     """None before the core has written one."""
@@ -78,20 +71,13 @@ def take_view(journal: JournalReader, cfg: AppConfig, now_ns: int) -> StateView:
     """Read what a journal remembers of the instrument of ``cfg``. Raises JournalError."""
     units = cfg.exchange.instrument()
     reader = journal.of(units.product_code)
-    info, memo = reader.info(), reader.memo()
+    memo = reader.memo()
     halted, halt = newest(reader.account_memo(), memo), None
     if halted is not None and halted.halted is not None:
         halt = Halt(reason=halted.halted.label, ts_ns=halted.halt_ns, detail=halted.halt_detail)
     return StateView(
-        path=info.path,
+        journal=reader.info(),
         instrument=units,
-        account=info.account,
-        version=info.version,
-        size_bytes=info.size_bytes,
-        order_rows=info.orders,
-        fill_rows=info.fills,
-        fact_rows=info.facts,
-        held_by=info.held_by,
         halt=halt,
         result=None if memo is None else _result(reader, memo, cfg, now_ns),
         orders=tuple(LiveOrder.of(order, units) for order in reader.live_orders()),
@@ -134,18 +120,14 @@ def account_result(memo: CoreMemo) -> dict[str, Decimal]:
 
 def as_json(view: StateView) -> dict[str, Any]:
     """The view for programs: decimals and stamps as in the CSV logs, null for missing values."""
+    info = view.journal
     return {
         "journal": {
-            "path": str(view.path),
+            "path": str(info.path),
             "product_code": view.instrument.product_code,
-            "account": view.account,
-            "version": view.version,
-            "size_bytes": view.size_bytes,
-            "orders": view.order_rows,
-            "fills": view.fill_rows,
-            "facts": view.fact_rows,
-            "running": view.held_by is not None,
-            "held_by": view.held_by,
+            **{name: getattr(info, name) for name in ("account", "version", "size_bytes", "orders", "fills", "facts")},
+            "running": info.held_by is not None,
+            "held_by": info.held_by,
         },
         "halt": as_plain(view.halt),
         "day": as_plain(view.result, _KEYS),
@@ -183,7 +165,7 @@ def render(view: StateView) -> RenderableType:
             ],
         ),
         _table(
-            f"last fills ({len(view.fills)} of {view.fill_rows:,} in the journal)",
+            f"last fills ({len(view.fills)} of {view.journal.fills:,} in the journal)",
             ("time", "side", ">size", ">price", f">PnL {view.instrument.quote}", ">position", "tag"),
             [
                 (
@@ -202,7 +184,7 @@ def render(view: StateView) -> RenderableType:
 
 
 def _figures(view: StateView) -> list[tuple[str, Text]]:
-    halt, result = view.halt, view.result
+    halt, result, info = view.halt, view.result, view.journal
     if halt is None:
         first = Text("not halted", style="green")
     else:
@@ -210,7 +192,7 @@ def _figures(view: StateView) -> list[tuple[str, Text]]:
     figures = [("state", first)]
     if halt is not None and halt.detail:
         figures.append(("", Text(halt.detail)))
-    figures.append(("running", Text(view.held_by or "no", style="bold" if view.held_by else "")))
+    figures.append(("running", Text(info.held_by or "no", style="bold" if info.held_by else "")))
     if result is None:
         figures.append(("result", Text("nothing remembered yet")))
     else:
@@ -234,27 +216,21 @@ def _figures(view: StateView) -> list[tuple[str, Text]]:
                 Text(f"{money(result.drawdown)} {quote}{since}, the day's deepest {money(result.max_drawdown)}"),
             ),
         ]
-    size = f"{view.size_bytes / 1e6:,.1f} MB"
-    rows = f"{view.order_rows:,} orders, {view.fill_rows:,} fills, {view.fact_rows:,} facts"
+    size = f"{info.size_bytes / 1e6:,.1f} MB"
+    rows = f"{info.orders:,} orders, {info.fills:,} fills, {info.facts:,} facts"
     return [
         *figures,
-        ("journal", Text(str(view.path))),
-        ("", Text(f"{view.instrument.product_code}, account {view.account}, version {view.version}")),
+        ("journal", Text(str(info.path))),
+        ("", Text(f"{view.instrument.product_code}, account {info.account}, version {info.version}")),
         ("", Text(f"{size}, {rows}")),
     ]
 
 
 def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> RenderableType:
-    """A table; columns whose names start with ``>`` are right-aligned."""
-    table = Table(title=title, title_justify="left", title_style="bold", border_style="blue", box=None, pad_edge=False)
-    for column in columns:
-        is_right = column.startswith(">")
-        table.add_column(
-            column.lstrip(">"), justify="right" if is_right else "left", no_wrap=True, header_style="bright_black"
-        )
-    for row in rows:
-        table.add_row(*map(Text, row))
-    return Group("", table) if rows else Text(f"\n{title.partition(' (')[0]}: none", style="bold")
+    if not rows:
+        return Text(f"\n{title.partition(' (')[0]}: none", style="bold")
+    look = {"title_style": "bold", "header_style": "bold bright_black", "box": None, "pad_edge": False}
+    return Group("", text_table(title, columns, rows, **look))
 
 
 def _moment(ts_ns: int) -> str:

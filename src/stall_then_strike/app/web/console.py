@@ -8,12 +8,12 @@ import ipaddress
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 from stall_then_strike.app.shell import cli
-from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, command
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, command
 from stall_then_strike.app.shell.command_parser import command_parser
+from stall_then_strike.app.shell.flag_values import port
 from stall_then_strike.app.web.sessions import Sessions, new_token
 from stall_then_strike.types.errors import ConfigError
 
@@ -32,9 +32,7 @@ def parser() -> argparse.ArgumentParser:
         codes={0: "stopped", 1: "failed while running", 2: "bad arguments, or the extra console is not installed"},
         more=f"The token to log in is printed at the start, unless {VARIABLE} has one.",
     )
-    flags.add_argument(
-        "--log-dir", metavar="DIR", type=Path, default=cli.LOGS, help="log folder of the run (default: %(default)s)"
-    )
+    cli.add_log_dir(flags, "log folder of the run")
     flags.add_argument(
         "--run",
         metavar="NAME",
@@ -42,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
         "newest that is running)",
     )
     cli.add_config_flags(flags, override="configs/live.yml")
-    flags.add_argument("--port", type=cli.port, default=PORT, help="port (default: %(default)s; 0: any free one)")
+    flags.add_argument("--port", type=port, default=PORT, help="port (default: %(default)s; 0: any free one)")
     flags.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s)")
     flags.add_argument(
         "--open-to-network",
@@ -86,9 +84,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         with cli.signals_held():
             asyncio.run(serve(wanted, sessions, lambda address: _tell(address, "" if given else token)))
-    except ConfigError as error:
-        sys.stderr.write(f"console: {error}\n")
-        return EXIT_USAGE
     except OSError as error:
         sys.stderr.write(f"console: {args.host}:{args.port}: {error.strerror or error}\n")
         return EXIT_FAILED

@@ -38,25 +38,13 @@ def theme_of(request: Request) -> str:
 
 def choices(words: Words, theme: str, back: str) -> Html:
     """Links that switch language and colours."""
-    languages = (
-        tag(
-            "a",
-            name,
-            href=f"/prefer?language={code}&back={back}",
-            lang=code,
-            aria_current="true" if code == words.language else None,
-        )
-        for code, name in LANGUAGES.items()
-    )
-    themes = (
-        tag(
-            "a",
-            words(f"theme.{name}"),
-            href=f"/prefer?theme={name}&back={back}",
-            aria_current="true" if name == theme else None,
-        )
-        for name in THEMES
-    )
+
+    def choice(what: str, name: str, text: str, chosen: str, lang: str | None = None) -> Html:
+        current = "true" if name == chosen else None
+        return tag("a", text, href=f"/prefer?{what}={name}&back={back}", lang=lang, aria_current=current)
+
+    languages = (choice("language", code, name, words.language, code) for code, name in LANGUAGES.items())
+    themes = (choice("theme", name, words(f"theme.{name}"), theme) for name in THEMES)
     return joined((tag("span", *languages), tag("span", *themes, title=words("theme"))))
 
 

@@ -40,29 +40,18 @@ def first_of_month(day: date) -> date:
 
 def by_day(fills: Iterable[tuple[str, TradeLine]], day_of: DayOf) -> list[Result]:
     """Results of each trading day and instrument, the newest first."""
+    each = (Result(day_of(row.ts_ns), product, 1, row.size, row.fee, row.pnl) for product, row in fills)
+    return together(each, lambda day: day)
+
+
+def together(results: Iterable[Result], first_of: Callable[[date], date]) -> list[Result]:
+    """Results as longer periods, the newest first."""
     found: dict[tuple[date, str], Result] = {}
-    for product, row in fills:
-        key = (day_of(row.ts_ns), product)
+    for part in results:
+        key = (first_of(part.first), part.product)
         one = found.setdefault(key, Result(*key))
-        one.fills += 1
-        one.volume += row.size
-        one.fees += row.fee
-        one.pnl += row.pnl
-    return _newest_first(found.values())
-
-
-def together(days: Iterable[Result], first_of: Callable[[date], date]) -> list[Result]:
-    """Days as longer periods, the newest first."""
-    found: dict[tuple[date, str], Result] = {}
-    for day in days:
-        key = (first_of(day.first), day.product)
-        one = found.setdefault(key, Result(*key))
-        one.fills += day.fills
-        one.volume += day.volume
-        one.fees += day.fees
-        one.pnl += day.pnl
-    return _newest_first(found.values())
-
-
-def _newest_first(results: Iterable[Result]) -> list[Result]:
-    return sorted(results, key=lambda one: (-one.first.toordinal(), one.product))
+        one.fills += part.fills
+        one.volume += part.volume
+        one.fees += part.fees
+        one.pnl += part.pnl
+    return sorted(found.values(), key=lambda one: (-one.first.toordinal(), one.product))

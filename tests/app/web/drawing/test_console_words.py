@@ -10,7 +10,7 @@ import pytest
 
 import stall_then_strike.app.web as web
 from stall_then_strike.app.control.verbs import Verb
-from stall_then_strike.app.web.drawing.console_words import EN, JA, Words, language_of
+from stall_then_strike.app.web.drawing.console_words import TEXTS, Words, language_of
 from stall_then_strike.app.web.drawing.gauges import Grade
 from stall_then_strike.types.dto import Reason
 
@@ -28,21 +28,22 @@ def values(text: str) -> set[str | None]:
 
 
 def test_both_languages_have_the_same_texts_with_the_same_values() -> None:
-    assert set(EN) == set(JA)
-    assert {key: values(text) for key, text in EN.items()} == {key: values(text) for key, text in JA.items()}
-    assert all(text.strip() for text in (*EN.values(), *JA.values()))
+    assert {key: values(ours) for key, (ours, _) in TEXTS.items()} == {
+        key: values(ja) for key, (_, ja) in TEXTS.items()
+    }
+    assert all(text.strip() for both in TEXTS.values() for text in both)
 
 
 def test_every_reason_and_command_is_told() -> None:
-    assert {f"reason.{reason.label}" for reason in Reason} <= set(EN)
-    assert {f"act.{verb.value}{part}" for verb in Verb for part in ("", ".will")} <= set(EN)
+    assert {f"reason.{reason.label}" for reason in Reason} <= set(TEXTS)
+    assert {f"act.{verb.value}{part}" for verb in Verb for part in ("", ".will")} <= set(TEXTS)
 
 
 def test_no_text_is_missing_and_none_is_left_over() -> None:
     asked = set(re.findall(r"""words\(\s*["']([a-z_.]+)["']""", SOURCES)) | set(re.findall(r'"(state\.\w+)"', SOURCES))
-    assert asked <= set(EN)
+    assert asked <= set(TEXTS)
     made = {"reason", "unit", *re.findall(r"""words\(f["']([a-z_.]+)\.\{""", SOURCES)}
-    left = {key for key in EN if key not in asked and f'"{key}"' not in SOURCES}
+    left = {key for key in TEXTS if key not in asked and f'"{key}"' not in SOURCES}
     assert {key for key in left if not any(key.startswith(f"{start}.") for start in made)} <= GRADES
 
 

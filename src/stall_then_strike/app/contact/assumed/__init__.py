@@ -2,6 +2,7 @@
 
 documented    bitFlyer's messages and answers, field by field
 shapes        the form of a value, and how a value differs from it
+frame_check   frames of any venue
 stream_check  frames: forms, parsers, mids, periods, silences, delays
 heard         one channel: gaps and delays
 event_check   events of the private channel

@@ -6,11 +6,9 @@ decoders see it and can tell which frame they refused. What is judged over time 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from statistics import median
 from typing import Any, Final
-
-import orjson
 
 from stall_then_strike.app.contact.assumed.deviations import Deviations
 from stall_then_strike.app.contact.assumed.documented import (
@@ -24,7 +22,8 @@ from stall_then_strike.app.contact.assumed.documented import (
     TICKER,
 )
 from stall_then_strike.app.contact.assumed.event_check import EventCheck
-from stall_then_strike.app.contact.assumed.heard import FEW, ChannelFigures, Heard
+from stall_then_strike.app.contact.assumed.frame_check import FrameCheck
+from stall_then_strike.app.contact.assumed.heard import FEW, Heard
 from stall_then_strike.app.contact.assumed.shapes import Form
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.bitflyer.feed import EVENTS_CHANNEL, MarketFeed
@@ -39,9 +38,6 @@ _FORMS: Final[Mapping[Channel, Form]] = {
     Channel.TICKER: TICKER,
     Channel.EXECUTIONS: EXECUTIONS,
 }
-_MID_SHARE: Final = 0.02
-"""Share of board messages whose mid may disagree: one in 219 did, after a lost deletion."""
-_MID_FEW: Final = 3
 _GAP_SHARE: Final = 0.05
 """Share of executions that may lack an id before them."""
 PERIODS: Final[Mapping[Channel, tuple[float, float]]] = {
@@ -52,14 +48,14 @@ PERIODS: Final[Mapping[Channel, tuple[float, float]]] = {
 """Between which a channel's median gap should be, in seconds. Recorded: snapshots 5.0, deltas 0.12, tickers 0.6."""
 
 
-class StreamCheck:
-    """A `FrameTap` that notes deviations."""
+class StreamCheck(FrameCheck):
+    """Notes deviations of one product's channels, and of the account's."""
 
     def __init__(
         self, cfg: AppConfig, deviations: Deviations, *, is_private: bool, account: AppConfig | None = None
     ) -> None:
         """``is_private``: the connection has the private channel. ``cfg`` is of one product, ``account`` of all."""
-        self._found, self._add = deviations, deviations.add
+        super().__init__(deviations)
         self._feed = MarketFeed(cfg, is_quiet=True, is_recorded=True)
         self._product = self._feed.product
         self._others = {
@@ -71,49 +67,18 @@ class StreamCheck:
         """Channels of the account's other products, which have a check of their own."""
         self._asked = {*self._feed.channels, *cfg.ws.channels, *([EVENTS_CHANNEL] if is_private else [])}
         self._asked -= self._others
-        self._heard: dict[str, Heard] = {}
-        self._refused: Mapping[str, int] = {}
-        self._agreed = self._checked = 0
-        self._mid: tuple[Any, int] | None = None
-        """The first board message whose mid disagreed."""
         self.events: Final = EventCheck(cfg.exchange.instrument(), deviations)
         self._last_exec_id = 0
-        self.is_connected = False
-        self.connects = 0
-        self.frames = 0
-        self.last_ns = 0
-        """When the last frame came."""
-
-    # --- as a tap
 
     def on_connected(self, now_ns: int) -> None:
         """A connection was made."""
-        self.is_connected = True
-        self.connects += 1
+        super().on_connected(now_ns)
         self._feed.on_connect()
         self._last_exec_id = 0
         for heard in self._heard.values():
             heard.last_ns = None
 
-    def on_dropped(self, now_ns: int, why: str) -> None:
-        """The connection was lost."""
-        self.is_connected = False
-        for heard in self._heard.values():  # it may have been given up because one was silent
-            if heard.last_ns is not None:
-                heard.gaps_ns.append(now_ns - heard.last_ns)
-                heard.last_ns = None
-        self._add("the connection was lost", expected="it lasts", seen=why, at_ns=now_ns)
-
-    def on_frame(self, data: bytes, recv_ns: int) -> None:
-        """Check one text frame."""
-        self.frames += 1
-        self.last_ns = recv_ns
-        try:
-            message = orjson.loads(data)
-        except ValueError as error:
-            shown = data[:200].decode(errors="replace")
-            self._add("a frame is not JSON", "JSON", str(error), recv_ns, shown, is_grave=True)
-            return
+    def _on_message(self, message: Any, recv_ns: int) -> None:
         channel = channel_of(message)
         if channel is None:
             self._on_other(message, recv_ns)
@@ -167,14 +132,7 @@ class StreamCheck:
         """Let the trader's decoder read the frame."""
         self._feed.on_message(message, recv_ns)
         counts = self._feed.statistics()
-        if counts.refused != self._refused:
-            for kind in counts.refused:
-                if counts.refused[kind] != self._refused.get(kind, 0):
-                    name = f"the parser refuses: {kind}"
-                    self._add(
-                        name, "it reads every message", "it cannot read this one", recv_ns, message, is_grave=True
-                    )
-            self._refused = counts.refused
+        self._note_refused(counts.refused, message, recv_ns)
         checked, agreed = counts.mid_checked, counts.mid_agreed
         if checked - agreed > self._checked - self._agreed and self._mid is None:
             self._mid = message, recv_ns
@@ -210,11 +168,7 @@ class StreamCheck:
 
     def finish(self, now_ns: int, skew_ns: int) -> None:
         """Judge periods, silences, mids and delays. ``skew_ns`` is by how much the venue's clock is ahead of ours."""
-        if self._mid is not None and self._checked - self._agreed > max(_MID_FEW, _MID_SHARE * self._checked):
-            message, at_ns = self._mid
-            seen = f"another mid in {self._checked - self._agreed:,} of {self._checked:,} messages"
-            expected = "mid_price is the middle of the best prices, rounded down"
-            self._add("mid_price is not the book's", expected, seen, at_ns, message, is_grave=True)
+        self._judge_mid("mid_price is the middle of the best prices, rounded down", "another mid")
         counts = self._feed.statistics()
         if counts.execution_gaps > max(FEW, _GAP_SHARE * counts.executions):
             seen = f"{counts.execution_gaps:,} jumps by more than 1 in {counts.executions:,} executions"
@@ -241,15 +195,6 @@ class StreamCheck:
             if not low_s <= gap_s <= high_s:
                 seen = f"every {gap_s:.2f} s (median of {len(heard.gaps_ns):,})"
                 self._add(f"the period of {name}", f"every {low_s:g} to {high_s:g} s", seen, now_ns)
-
-    def figures(self) -> Sequence[ChannelFigures]:
-        """What each channel did."""
-        return [heard.figures(name) for name, heard in sorted(self._heard.items())]
-
-    @property
-    def mids(self) -> tuple[int, int]:
-        """Board messages whose mid was compared, and those that agreed."""
-        return self._checked, self._agreed
 
 
 def _delays(items: Any, stamp: str, recv_ns: int) -> list[int]:

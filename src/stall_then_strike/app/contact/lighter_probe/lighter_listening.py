@@ -50,11 +50,11 @@ async def listen_at_lighter(
         index = _SOMEBODY if account is None else account.account_index
         manners = LighterManners(cfg.exchange.ws_url, market.market_index, index, found, clock)
 
-        async def ask(*, refused: bool) -> None:
-            await questions.ask_public(provokes=refused)
+        async def ask(*, provokes: bool) -> None:
+            await questions.ask_public(provokes=provokes)
             if account is not None and (tokens := connection.tokens) is not None:
                 key = account.api_key_index
-                await questions.ask_private(account.account_index, key, tokens, provokes=refused)
+                await questions.ask_private(account.account_index, key, tokens, provokes=provokes)
 
         await listen_and_ask(
             connection.session,
@@ -62,9 +62,9 @@ async def listen_at_lighter(
             clock,
             ending,
             duration_s,
-            observe=manners.observe,
-            ask=ask,
-            provokes=provokes,
+            manners.observe(provokes=provokes),
+            ask(provokes=provokes),
+            lambda: ask(provokes=False),
             awaited="books and the account's channels",
         )
         finding = clock_finding(questions.skew, cfg.risk.max_clock_skew_sec)

@@ -6,14 +6,13 @@ decoder sees it and can tell which frame it refused. What is judged over time is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
-import orjson
-
 from stall_then_strike.app.contact.assumed.deviations import Deviations
-from stall_then_strike.app.contact.assumed.heard import ChannelFigures, Heard
+from stall_then_strike.app.contact.assumed.frame_check import FrameCheck
+from stall_then_strike.app.contact.assumed.heard import Heard
 from stall_then_strike.app.contact.lighter_probe.lighter_documented import FRAMES, GREETING, REFUSED
 from stall_then_strike.app.contact.lighter_probe.lighter_private_check import LighterPrivateCheck
 from stall_then_strike.lighter.account import KINDS
@@ -22,21 +21,19 @@ from stall_then_strike.lighter.markets import Market
 from stall_then_strike.lighter.messages import TradesFrame, UnreadableFrame, read_frame
 from stall_then_strike.types.dto import NS_PER_MS
 
-_MID_SHARE: Final = 0.02
-_MID_FEW: Final = 3
 GAP_S: Final = {"market_stats": 10.0, "order_book": 30.0}
 """Silence after which a channel counts as dead: statistics came some times a second in captures."""
 _CONTROL: Final = frozenset({"ping", "pong", "connected", "unsubscribed", "shutdown"})
 
 
-class LighterStreamCheck:
-    """A `FrameTap` that notes deviations of one market's channels, and of an account's."""
+class LighterStreamCheck(FrameCheck):
+    """Notes deviations of one market's channels, and of an account's."""
 
     def __init__(
         self, market: Market, deviations: Deviations, account_index: int | None, others: Iterable[Market] = ()
     ) -> None:
         """Without an account its channels are not expected. ``others`` have a check of their own."""
-        self._found, self._add = deviations, deviations.add
+        super().__init__(deviations)
         self._feed = LighterMarketFeed(market, is_quiet=True)
         self._asked = {channel.replace("/", ":") for channel in self._feed.channels}
         feeds = (LighterMarketFeed(other, is_quiet=True) for other in others)
@@ -44,57 +41,31 @@ class LighterStreamCheck:
         self._private = None if account_index is None else LighterPrivateCheck(account_index, deviations)
         if account_index is not None:
             self._asked |= {f"{kind}:{account_index}" for kind in KINDS}
-        self._heard: dict[str, Heard] = {}
         self._nonce: int | None = None
         self._offset = 0
-        self._refused: dict[str, int] = {}
-        self._checked = self._agreed = 0
-        self._mid: tuple[Any, int] | None = None
         self._is_greeted = False
-        self.is_connected = False
-        self.connects = self.frames = self.last_ns = 0
 
     @property
     def events(self) -> int:
         """What the account's channels told after their first messages."""
         return 0 if self._private is None else self._private.count
 
-    # --- as a tap
+    # --- messages
 
     def on_connected(self, now_ns: int) -> None:
         """A connection was made."""
-        self.is_connected, self._is_greeted = True, False
-        self.connects += 1
+        super().on_connected(now_ns)
+        self._is_greeted = False
         self._feed.on_connect()
         self._nonce, self._offset = None, 0
 
-    def on_dropped(self, now_ns: int, why: str) -> None:
-        """The connection was lost."""
-        self.is_connected = False
-        for heard in self._heard.values():
-            if heard.last_ns is not None:
-                heard.gaps_ns.append(now_ns - heard.last_ns)
-                heard.last_ns = None
-        self._add("the connection was lost", expected="it lasts", seen=why, at_ns=now_ns)
-
-    def on_frame(self, data: bytes, recv_ns: int) -> None:
-        """Check one text frame."""
-        self.frames += 1
-        self.last_ns = recv_ns
-        try:
-            message = orjson.loads(data)
-        except ValueError as error:
-            shown = data[:200].decode(errors="replace")
-            self._add("a frame is not JSON", "JSON", str(error), recv_ns, shown, is_grave=True)
-            return
+    def _on_message(self, message: Any, recv_ns: int) -> None:
         if not isinstance(message, dict):
             self._add("a message is no object", "an object", type(message).__name__, recv_ns, message, is_grave=True)
         elif isinstance(message.get("channel"), str) and message.get("type") != "unsubscribed":
             self._on_channel(message["channel"], message, recv_ns)
         else:
             self._on_other(message, recv_ns)
-
-    # --- messages
 
     def _on_other(self, message: dict[str, Any], recv_ns: int) -> None:
         kind = message.get("type")
@@ -149,12 +120,7 @@ class LighterStreamCheck:
             self._private.take(frame, message, recv_ns)
             return
         self._feed.on_message(message, recv_ns)
-        counts = self._feed.statistics().refused
-        for what in counts:
-            if counts[what] != self._refused.get(what, 0):
-                name = f"the parser refuses: {what}"
-                self._add(name, "it reads every message", "not this one", recv_ns, message, is_grave=True)
-        self._refused = dict(counts)
+        self._note_refused(self._feed.statistics().refused, message, recv_ns)
         if kind == "market_stats":
             self._check_mid(message, recv_ns)
 
@@ -207,12 +173,7 @@ class LighterStreamCheck:
 
     def finish(self, now_ns: int, skew_ns: int) -> None:
         """Judge silences, mids and delays. ``skew_ns`` is by how much the venue's clock is ahead of ours."""
-        differ = self._checked - self._agreed
-        if self._mid is not None and differ > max(_MID_FEW, _MID_SHARE * self._checked):
-            message, at_ns = self._mid
-            seen = f"outside in {differ:,} of {self._checked:,} messages"
-            expected = "it is between the best prices"
-            self._add("mid_price is not the book's", expected, seen, at_ns, message, is_grave=True)
+        self._judge_mid("it is between the best prices", "outside")
         for channel in sorted(self._asked):
             self._judge(channel.partition(":")[0], now_ns, skew_ns)
 
@@ -225,15 +186,6 @@ class LighterStreamCheck:
         if kind in GAP_S:
             heard.judge_silence(kind, GAP_S[kind], self._found, now_ns, is_connected=self.is_connected)
         heard.judge_delay(kind, skew_ns, self._found, now_ns)
-
-    def figures(self) -> Sequence[ChannelFigures]:
-        """What each channel did."""
-        return [heard.figures(kind) for kind, heard in sorted(self._heard.items())]
-
-    @property
-    def mids(self) -> tuple[int, int]:
-        """Statistics whose mid was compared, and those that agreed."""
-        return self._checked, self._agreed
 
 
 def _number(text: object) -> Decimal:
