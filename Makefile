@@ -5,8 +5,8 @@ BIN := .venv/bin
 WORKERS := 6
 # A worker that dies ends the run: where xdist replaces it after the last file was given out, it waits forever.
 SIDE_BY_SIDE = -n $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0
-# Tests marked alone are sensitive to load: they come last, one for each core.
-TWO_AT_A_TIME = -n 2 --dist loadfile --max-worker-restart 0
+# Tests marked alone are sensitive to load: they come last, and few at a time. Three, as most of them mostly wait.
+FEW_AT_A_TIME = -n 3 --dist loadfile --max-worker-restart 0
 # A test of real time can fail for want of the processor beside others: what failed is repeated alone, and has to pass.
 # Only after exit code 1: all tests ran, and some failed.
 AGAIN = { test $$? -eq 1 && echo "repeating alone what failed:" && \
@@ -32,7 +32,7 @@ demo: ## a minute of paper trading on the embedded exchange; sets up only what t
 test: setup ## all checks and all tests
 	@$(MAKE) --no-print-directory -j2 check kernels bytecode
 	$(BIN)/pytest $(SIDE_BY_SIDE) -m "not alone" || $(AGAIN)
-	$(BIN)/pytest $(TWO_AT_A_TIME) -m alone $(ALONE) || $(AGAIN)
+	$(BIN)/pytest $(FEW_AT_A_TIME) -m alone $(ALONE) || $(AGAIN)
 
 quick: WORKERS := 3
 quick: setup ## the checks and the tests of the pure and the fast parts, below two minutes
