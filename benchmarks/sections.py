@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -31,7 +32,7 @@ ORDERS: Final = ("first order", "both orders")
 STRIKE_PATH: Final = [
     Figure(
         key=f"{kind} {order}",
-        name=f"in our process: message → {order}, {kind}",
+        name=f"in process: message → {order}, {kind}",
         unit="µs",
         goal={"warm": 150, "cold": 400}[kind],
         japanese=japanese,
@@ -47,7 +48,7 @@ STRIKE_PATH: Final = [
 
 def strike_path(quick: bool) -> Readings:
     """A strike through our own process."""
-    cold, warm = path.measure(20 if quick else 100)
+    cold, warm = path.measure(20 if quick else 80)
     return {
         f"{kind} {one.name}": Reading(value=one.median_ns / _NS_PER_US, p99=one.p99_ns / _NS_PER_US)
         for kind, shares in (("cold", cold), ("warm", warm))
@@ -58,12 +59,12 @@ def strike_path(quick: bool) -> Readings:
 
 # --- From the exchange's message to its receipt ---------------------------------------------------------------------
 
-_BARE: Final = ", by a loop that only sends"
+_BARE: Final = "a loop that only sends"
 LIVE: Final = [
     *(
         Figure(
             key=f"{setting} {order}",
-            name=f"at the exchange: {cause} → {order}",
+            name=f"at exchange: {cause} → {order}",
             unit="ms",
             beside="plain loop",
             goal={"first order": 0.7, "both orders": 0.9}[order],
@@ -78,7 +79,7 @@ LIVE: Final = [
             (live_latency.BY_MATURITY.name, "stall mature", "both orders", "取引所側、静止の成立から両注文まで"),
         )
     ),
-    *(Figure(key=order + _BARE, name=f"at the exchange: message → {order}{_BARE}", unit="ms") for order in ORDERS),
+    *(Figure(key=order + _BARE, name=f"{_BARE}: message → {order}", unit="ms") for order in ORDERS),
 ]
 
 
@@ -104,14 +105,14 @@ def live(quick: bool) -> Readings:
 # --- From text to decision ------------------------------------------------------------------------------------------
 
 LOADS: Final = ("600 levels", "2,000 levels", "recorded")
-_EVERY: Final = ", asked at every change"
+_EVERY: Final = ", at every change"
 DECISION: Final = [
     *(
         Figure(
             key=load,
             name=f"text → decision, {load}",
             unit="µs",
-            beside="pybotters' store",
+            beside="pybotters",
             goal=10,
             p99_goal=40,
             japanese={"600 levels": "メッセージから判断まで、600 本の板"}.get(load, ""),
@@ -121,14 +122,14 @@ DECISION: Final = [
     *(
         Figure(
             key=load + _EVERY,
-            name=f"the same beside the store asked at every change, {load}",
+            name=f"the same beside every change, {load}",
             unit="µs",
-            beside="store",
+            beside="pybotters",
         )
         for load in LOADS
     ),
-    Figure(key="loopback", name="exchange's message → decision, over loopback", unit="ms"),
-    Figure(key="journal", name="a step into the journal", unit="µs", beside="waiting for the disk"),
+    Figure(key="loopback", name="message → decision, over loopback", unit="ms"),
+    Figure(key="journal", name="a step into the journal", unit="µs", beside="to the disk"),
 ]
 
 
@@ -163,16 +164,18 @@ def decision(quick: bool) -> Readings:
 
 # --- Beside cryptofeed ----------------------------------------------------------------------------------------------
 
+_DECIDED: Final = "best and decision"
 BOOKS: Final = [
     Figure(
-        key=load,
-        name=f"text → best prices, {load}",
-        unit="messages/s",
+        key=load + decided,
+        name=f"text → {decided or 'best prices'}, {load}",
+        unit="/s",
         beside="cryptofeed",
         goal=62_000,
         is_rate=True,
-        japanese={"600 levels": "板の更新の速さ、600 本"}.get(load, ""),
+        japanese={"600 levels": "板の更新の速さ、600 本"}.get(load + decided, ""),
     )
+    for decided in ("", _DECIDED)
     for load in LOADS[:2]
 ]
 
@@ -183,7 +186,65 @@ def books(quick: bool) -> Readings:
     for name, levels in zip(LOADS, (300, 1_000), strict=False):
         load = messages.made(levels, 300 if quick else 3_000)
         rates = cryptofeed_book.compare(load)
-        found[name] = rates if isinstance(rates, str) else Reading(value=rates.ours, other=rates.cryptofeed)
+        for key, value in ((name, rates.ours), (name + _DECIDED, rates.decided)):
+            found[key] = Reading(value=value, other=rates.cryptofeed, why_alone=rates.why_not)
+    return found
+
+
+# --- Research -------------------------------------------------------------------------------------------------------
+
+_NO_HFTBACKTEST: Final = "hftbacktest is not installed: scripts/setup crosscheck"
+_CHANGES: Final = "M changes/s"
+RESEARCH: Final = [
+    Figure(
+        key="first",
+        name="first replay, compiled for the machine",
+        unit="s",
+        goal=30,
+        japanese="最初のリプレイ、コンパイルを含む",
+    ),
+    Figure(key="later", name="a later one, from its process's start", unit="s"),
+    Figure(key="preparation", name="preparation of a tape", unit="s", beside="orjson"),
+    Figure(key="interpreted", name="interpreted replay, by medians", unit=_CHANGES, goal=0.3, is_rate=True),
+    Figure(
+        key="by time",
+        name="interpreted replay, by all that passes",
+        unit=_CHANGES,
+        goal=0.3,
+        is_rate=True,
+        japanese="インタープリターでのリプレイ",
+    ),
+    Figure(key="compiled", name="compiled replay", unit=_CHANGES, beside="hftbacktest", is_rate=True),
+    Figure(
+        key="set",
+        name="a set of a sweep",
+        unit="ms",
+        beside="hftbacktest",
+        ratio_goal=4,
+        japanese="パラメーター探索の 1 組",
+    ),
+]
+
+
+def research(quick: bool) -> Readings:
+    """Replays of a generated tape."""
+    from benchmarks import replays  # needs the extra research
+
+    hours = 0.2 if quick else replays.HOURS
+    own, prepared = (one := replays.measure(hours)), one.preparation
+    found: dict[str, Reading | str] = {
+        "first": Reading(value=own.first_s),
+        "later": Reading(value=own.later_s),
+        "preparation": Reading(value=prepared.ours_s, other=prepared.orjson_s),
+        "interpreted": Reading(value=own.interpreted / 1e6),
+        "by time": Reading(value=own.interpreted_by_time / 1e6),
+        "compiled": Reading(value=own.compiled / 1e6, why_alone=_NO_HFTBACKTEST),
+        "set": _NO_HFTBACKTEST,
+    }
+    with suppress(ModuleNotFoundError):
+        other = replays.beside(hours)
+        found["compiled"] = Reading(value=own.compiled / 1e6, other=other.roi / 1e6)
+        found["set"] = Reading(value=other.set_s * 1e3, other=other.their_set_s * 1e3)
     return found
 
 
@@ -211,14 +272,14 @@ def weight(quick: bool) -> Readings:
 IDLE: Final = [
     Figure(key="core", name="run_live that only looks", unit="% of a core", goal=2, japanese="様子見中の CPU 使用率"),
     Figure(key="memory", name="its memory", unit="MB", goal=90, japanese="そのメモリー"),
-    Figure(key="message", name="processor time for a message, timers included", unit="µs"),
-    Figure(key="wake-ups", name="wake-ups", unit="/s"),
+    Figure(key="message", name="its processor time by messages", unit="µs"),
+    Figure(key="wake-ups", name="its wake-ups", unit="/s"),
 ]
 
 
 def at_rest(quick: bool) -> Readings:
     """What a run takes that has nothing to do."""
-    looking = idle.measure(idle.QUICK_S if quick else idle.SECONDS / 2)
+    looking = idle.measure(idle.QUICK_S if quick else idle.SECONDS / 3)
     return {
         "core": Reading(value=100 * looking.core_share),
         "memory": Reading(value=looking.rss_end_mb),
@@ -230,12 +291,12 @@ def at_rest(quick: bool) -> Readings:
 # --- Lighter --------------------------------------------------------------------------------------------------------
 
 ON_LIGHTER: Final = [
-    Figure(key="lag", name="Lighter: a hundred markets, sent → handled", unit="ms"),
-    Figure(key="lost", name="Lighter: messages lost, books that differ", unit="", goal=0),
+    Figure(key="lag", name="Lighter: 100 markets, sent → handled", unit="ms"),
+    Figure(key="lost", name="Lighter: lost messages, wrong books", unit="", goal=0),
     Figure(key="updates", name="Lighter: book updates", unit="/s", beside="SDK", is_rate=True),
     Figure(key="batched", name="Lighter: orders in batches", unit="/s", beside="SDK", is_rate=True),
     Figure(key="single", name="Lighter: orders one by one", unit="/s", beside="SDK", is_rate=True),
-    Figure(key="own", name="Lighter: an order, call → bytes, without its signature", unit="µs", beside="signing"),
+    Figure(key="own", name="Lighter: call → bytes, less signature", unit="µs", beside="signing"),
 ]
 
 
@@ -265,6 +326,7 @@ SECTIONS: Final[Sequence[Section]] = (
     Section(key="live", title="exchange to exchange", figures=LIVE, measure=live),
     Section(key="decision", title="message to decision", figures=DECISION, measure=decision),
     Section(key="books", title="messages a second", figures=BOOKS, measure=books),
+    Section(key="research", title="replays", figures=RESEARCH, measure=research),
     Section(key="weight", title="what is installed, started and written", figures=WEIGHT, measure=weight),
     Section(key="idle", title="a run that only looks", figures=IDLE, measure=at_rest),
     Section(key="lighter", title="at Lighter", figures=ON_LIGHTER, measure=on_lighter),
