@@ -490,7 +490,7 @@ def test_what_an_earlier_run_sent_still_counts() -> None:
         is_live=False,
     )
     found = budget()
-    found.restore(replace(memo, sent_ns=n) for n in range(90))
+    found.restore(memo._replace(sent_ns=n) for n in range(90))
     now = 2 * NS_PER_S
     assert [used(found, now, name) for name in ("private", "orders", "small orders")] == [180, 90, 90]
     assert found.strike_at_ns(now, 2, SMALL) > now
