@@ -198,7 +198,7 @@ def test_no_pause_below_half_of_the_share_then_rising_ones() -> None:
     w = window(limit=120, seconds=60, reserve=20)
     gaps = []
     for _ in range(60):
-        gaps.append(w.gap_ns(w.used(0), 2))
+        gaps.append(w.outlook(0, 2)[1])
         w.spend(0, 2)
     assert gaps[:26] == [0] * 26
     assert gaps[26:] == sorted(gaps[26:])
