@@ -186,7 +186,7 @@ MEMOS = st.builds(
     CoreMemo,
     ts_ns=_STAMPS,
     day=_WORDS,
-    inventory=st.builds(InventoryMemo, **dict.fromkeys(InventoryMemo.__dataclass_fields__, _INTS)),
+    inventory=st.builds(InventoryMemo, **dict.fromkeys(InventoryMemo._fields, _INTS)),
     halted=st.none() | _REASONS,
     halt_ns=_STAMPS,
     halt_detail=_WORDS,
