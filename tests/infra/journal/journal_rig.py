@@ -193,6 +193,7 @@ MEMOS = st.builds(
     pnl_base=_INTS,
     cash_base=st.none() | _INTS,
     since=st.none() | _INTS,
+    paused=st.none() | _REASONS,
 )
 CHANGES = st.builds(
     Changes,
@@ -201,4 +202,6 @@ CHANGES = st.builds(
     fills=st.lists(FILLS, max_size=4).map(tuple),
     facts=st.lists(FACTS, max_size=4).map(tuple),
     memo=st.none() | MEMOS,
+    product=st.just(""),
+    account=st.none(),
 )
