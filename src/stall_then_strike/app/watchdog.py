@@ -28,7 +28,6 @@ from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.shell.first_of import first_of
-from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.clock import Clock, SystemClock
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
@@ -185,8 +184,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         flags.error("--yes needs --now")
     cfg = cli.load(args, cli.CONFIGS / "live.yml", takes_several=True)
     cli.require_open_files()
-    if args.check:
-        sys.stdout.write(effective_yaml(cfg))
+    if cli.is_check(args, cfg):
         return EXIT_DONE
     if args.alive:
         return _alive(cfg)

@@ -32,7 +32,6 @@ from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.shell.flag_values import number
 from stall_then_strike.app.trader.live_opening import Opening, run_opened
-from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.bitflyer.credentials import Credentials
 from stall_then_strike.infra.clock import SystemClock
@@ -89,8 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if cfg.env == "paper":
         raise ConfigError(f"env: {cfg.env} is not for this command; accepted: live or sim")
     cfg = rehearsal_settings(cfg)
-    if args.check:
-        sys.stdout.write(effective_yaml(cfg))
+    if cli.is_check(args, cfg):
         return EXIT_DONE
     account = None if cfg.env == "sim" else venue_account(cfg)
     _require_consent(cfg, args)
