@@ -263,16 +263,14 @@ async def _until_stopped(
             dog = Watchdog(
                 path, limit_s, venue, lambda title, text: alerts.send(AlertKind.WATCHDOG, title, text), clock=clock
             )
-            logger.info("waiting for a heartbeat in {}; limit {:g} s, alerts {}", path, limit_s, _on_off(alerts.is_on))
+            logger.info(
+                "waiting for a heartbeat in {}; limit {:g} s, alerts {}", path, limit_s, "on" if alerts.is_on else "off"
+            )
             await first_of(dog.run(), ending.wanted, limit_s=duration_s)
             ending.ask("duration over")
         run.why = ending.why
         logger.info("stopped watching: {}", ending.why)
         return EXIT_DONE
-
-
-def _on_off(is_on: bool) -> str:
-    return "on" if is_on else "off"
 
 
 if __name__ == "__main__":

@@ -22,7 +22,6 @@ from yarl import URL
 from stall_then_strike.app.contact.contact_flags import (
     add_report_flag,
     claim_report,
-    require_bitflyer,
     venue_account,
 )
 from stall_then_strike.app.contact.contact_report import report_text, terminal_lines, write_report
@@ -33,6 +32,7 @@ from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.shell.flag_values import number
 from stall_then_strike.app.trader.live_opening import Opening, run_opened
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.config.venue import BITFLYER
 from stall_then_strike.infra.bitflyer.credentials import Credentials
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.line.own_machine import is_own_machine
@@ -84,7 +84,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     cfg = cli.load(args, cli.CONFIGS / "live.yml")
     cli.require_open_files()
-    require_bitflyer(cfg, "rehearse")
+    if cfg.exchange.name != BITFLYER:
+        raise ConfigError(f"exchange.name: {cfg.exchange.name}: rehearse knows one venue; accepted: {BITFLYER}")
     if cfg.env == "paper":
         raise ConfigError(f"env: {cfg.env} is not for this command; accepted: live or sim")
     cfg = rehearsal_settings(cfg)
