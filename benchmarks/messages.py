@@ -12,13 +12,20 @@ import os
 import random
 from bisect import insort
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from math import inf
 from pathlib import Path
 from typing import Any
+
+from stall_then_strike.sim.exchange.source import iter_frames
+from stall_then_strike.sim.market import Market
+from stall_then_strike.types.instrument import fx_btc_jpy
 
 PRODUCT = "FX_BTC_JPY"
 TAPE = Path("data/bitflyer/FX_BTC_JPY-20211212T230530Z-30s.jsonl")
 BOARD = f"lightning_board_{PRODUCT}"
 SNAPSHOT = f"lightning_board_snapshot_{PRODUCT}"
+_START_NS = 1_767_571_200 * 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +101,51 @@ def made(levels_a_side: int, deltas: int, seed: int = 1) -> Load:
     return Load(f"made, {2 * levels_a_side:,} levels", snapshot, frame(SNAPSHOT, snapshot), texts)
 
 
+def recorded_tape() -> Path | None:
+    """The recorded tape; None where it is absent."""
+    shared = Path(os.environ.get("STS_SHARED") or Path(__file__).resolve().parents[2] / "shared")
+    return shared / TAPE if (shared / TAPE).is_file() else None
+
+
 def recorded() -> Load | None:
     """The deltas of the recorded tape from its first snapshot on; None where the tape is absent."""
-    shared = Path(os.environ.get("STS_SHARED") or Path(__file__).resolve().parents[2] / "shared")
-    if not (shared / TAPE).is_file():
+    tape = recorded_tape()
+    if tape is None:
         return None
-    messages = [json.loads(line)["msg"]["params"] for line in (shared / TAPE).read_text().splitlines()]
+    messages = [json.loads(line)["msg"]["params"] for line in tape.read_text().splitlines()]
     first = next(number for number, params in enumerate(messages) if params["channel"] == SNAPSHOT)
     texts = [frame(BOARD, params["message"]) for params in messages[first:] if params["channel"] == BOARD]
     snapshot = messages[first]["message"]
     return Load("recorded tape", snapshot, frame(SNAPSHOT, snapshot), texts)
+
+
+def generated(path: Path, *, hours: float = inf, levels: float = inf) -> None:
+    """A tape of the embedded market, so long or with so many level changes."""
+    market = Market(seed=7, start_ns=_START_NS, instrument=fx_btc_jpy())
+    until_ns, written = _START_NS + hours * 3_600 * 10**9, 0
+    with path.open("w") as file:
+        for message in iter_frames(market):
+            if message.time_ns > until_ns or written >= levels:
+                return
+            file.write(f'{{"recv_ns":{message.time_ns},"msg":{message.text}}}\n')
+            if message.channel == BOARD:
+                written += message.text.count('"price"')
+
+
+def looped(source: Path, path: Path, times: int) -> None:
+    """A recorded tape again and again, each time later, with other execution ids and dates."""
+    lines = [json.loads(line) for line in source.read_text().splitlines()]
+    # A loop begins with the first snapshot: the book before it is that of the loop before.
+    first = next(n for n, line in enumerate(lines) if line["msg"]["params"]["channel"] == SNAPSHOT)
+    lines = lines[first:]
+    span = lines[-1]["recv_ns"] - lines[0]["recv_ns"] + 10**8
+    with path.open("w") as file:
+        for turn in range(times):
+            for line in lines:
+                if line["msg"]["params"]["channel"].startswith("lightning_exec"):
+                    for item in line["msg"]["params"]["message"]:
+                        item["id"] += 10_000
+                        moved = datetime.fromisoformat(item["exec_date"][:26]) + timedelta(microseconds=span // 1_000)
+                        item["exec_date"] = f"{moved.isoformat(timespec='microseconds')}Z"
+                text = json.dumps(line["msg"], separators=(",", ":"))
+                file.write(f'{{"recv_ns":{line["recv_ns"] + turn * span},"msg":{text}}}\n')

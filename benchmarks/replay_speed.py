@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import platform
 import resource
@@ -63,13 +62,9 @@ from stall_then_strike.research.replay.compiled import CompiledReplay
 from stall_then_strike.research.tables.column_feed import ColumnFeed
 from stall_then_strike.research.tables.columns import Columns
 from stall_then_strike.research.tables.prepare import write_columns
-from stall_then_strike.sim.exchange.source import iter_frames
-from stall_then_strike.sim.market import Market
 from stall_then_strike.tapes.tape_reader import read_tape
-from stall_then_strike.types.instrument import fx_btc_jpy
 
 MS = 1_000_000
-START_NS = 1_767_571_200 * 10**9
 SETS_RUN = 20
 
 
@@ -165,39 +160,6 @@ def hft(data: Any, make: Callable[[list[Any]], Any], low: float, high: float, *,
     strikes: int = stall(hbt, per_feed, gap_ns)
     hbt.close()
     return strikes
-
-
-# --- tapes
-
-
-def generated(path: Path, levels: int) -> None:
-    """A tape of the embedded market with so many level changes."""
-    market = Market(seed=7, start_ns=START_NS, instrument=fx_btc_jpy())
-    written = 0
-    with path.open("w") as file:
-        for frame in iter_frames(market):
-            file.write(f'{{"recv_ns":{frame.time_ns},"msg":{frame.text}}}\n')
-            if frame.channel.startswith("lightning_board_FX"):
-                written += frame.text.count('"price"')
-            if written >= levels:
-                return
-
-
-def looped(source: Path, path: Path, times: int) -> None:
-    """The recorded tape again and again, each time later and with other execution ids."""
-    lines = [json.loads(line) for line in source.read_text().splitlines()]
-    # A loop begins with the first snapshot: the book before it is that of the loop before.
-    first = next(n for n, line in enumerate(lines) if "snapshot" in line["msg"]["params"]["channel"])
-    lines = lines[first:]
-    span = lines[-1]["recv_ns"] - lines[0]["recv_ns"] + 100 * MS
-    with path.open("w") as file:
-        for turn in range(times):
-            for line in lines:
-                if line["msg"]["params"]["channel"].startswith("lightning_exec"):
-                    for item in line["msg"]["params"]["message"]:
-                        item["id"] += 10_000
-                text = json.dumps(line["msg"], separators=(",", ":"))
-                file.write(f'{{"recv_ns":{line["recv_ns"] + turn * span},"msg":{text}}}\n')
 
 
 # --- measuring
@@ -359,12 +321,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         work = Path(folder)
         tape = args.tape or work / "generated.jsonl"
         if args.tape is None:
-            print(f"generated {args.levels:,} level changes in {timed(lambda: generated(tape, args.levels)):.0f} s")
+            seconds = timed(lambda: messages.generated(tape, levels=args.levels))
+            print(f"generated {args.levels:,} level changes in {seconds:.0f} s")
         compare("generated tape", tape, cfg, args.rounds)
         snapshots(tape, cfg, 5)
-        shared = Path(os.environ.get("STS_SHARED") or Path(__file__).resolve().parents[2] / "shared") / messages.TAPE
-        if shared.is_file():
-            looped(shared, work / "looped.jsonl", 400)
+        if (recorded := messages.recorded_tape()) is not None:
+            messages.looped(recorded, work / "looped.jsonl", 400)
             compare("recorded tape, looped", work / "looped.jsonl", cfg, args.rounds)
         small, large = work / "small", work / "large"
         head = work / "head.jsonl"

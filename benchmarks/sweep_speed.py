@@ -1,123 +1,196 @@
-"""A sweep beside hftbacktest, in turns in one run: ``python -m benchmarks.sweep_speed``, after ``make crosscheck``.
+"""A sweep beside hftbacktest, in one run: ``python -m benchmarks.sweep_speed``, after ``scripts/setup crosscheck``.
 
-*sweep* is the command itself: it prepares the tape once, starts its processes, replays each set, writes its results.
-*hftbacktest* runs a stall strategy (:mod:`benchmarks.replay_speed`) with ROIVectorMarketDepth in two processes on the
-same market, which was prepared for it outside of the time. It runs ``--theirs`` sets, and its time is scaled to all.
+*sweep* is the command itself: it prepares the tape, starts its processes, replays each set, writes its results.
+*hftbacktest* runs the same strategy, written against its interface (`studies.crosscheck.their_strategy`), with
+ROIVectorMarketDepth in two processes, on the same market, which was prepared for it outside of the time. Both have the
+terms of the cross-check: latency, queue model, no fees. *polled* is a simpler strategy that looks each 100 ms and so
+decides late: hftbacktest's fastest way. It runs ``--theirs`` sets, spread over the grid; the time of a set counts.
 
-The sweep is repeated with other numbers of processes. A machine with fewer cores cannot make them faster; what counts
-is that a set costs as much processor time and memory with eight processes as with one.
+What must be equal: with quotes that nothing fills, and orders that arrive at once, both engines must strike at the same
+moments, and just as often over the whole tape. Where orders are filled, rules of hftbacktest differ
+(docs/crosscheck.md).
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
-import resource
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from decimal import Decimal
 from multiprocessing import get_context
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from hftbacktest import ROIVectorMarketDepthBacktest
 
-from benchmarks import replay_speed
-from stall_then_strike.config.loader import load_app_config
-from stall_then_strike.research.tables.columns import Columns
+from benchmarks import messages, replay_speed
+from benchmarks.sweep_work import STALLS, Work, grids, measure
+from stall_then_strike.config.loader import effective_tree
+from stall_then_strike.config.models import AppConfig
+from stall_then_strike.research.replay.kernel_state import MOST_CALLS
+from stall_then_strike.research.tables.columns import BOARD_STATES, KIND_BOARD, KIND_STATE, Columns
 from stall_then_strike.research.tables.prepare import write_columns
-from stall_then_strike.sim.exchange.source import iter_frames
-from stall_then_strike.sim.market import Market
-from stall_then_strike.types.instrument import fx_btc_jpy
+from stall_then_strike.types.dto import BoardState
+from studies.crosscheck import their_engine, their_events, their_strategy
+from studies.crosscheck.same_terms import latency_ns, settings
+from studies.crosscheck.their_rules import Law, Theirs
 
-NS_PER_HOUR = 3_600 * 10**9
-THEIR_PROCESSES = 2
-STALLS = 10
-
-
-def generate(path: Path, hours: float) -> None:
-    """A tape of the embedded market."""
-    market = Market(seed=7, start_ns=replay_speed.START_NS, instrument=fx_btc_jpy())
-    until_ns = replay_speed.START_NS + int(hours * NS_PER_HOUR)
-    with path.open("w") as file:
-        for frame in iter_frames(market):
-            if frame.time_ns > until_ns:
-                return
-            file.write(f'{{"recv_ns":{frame.time_ns},"msg":{frame.text}}}\n')
+PROCESSES = 2
+LAW = Theirs(law=Law.POWER)
+_AT_ONCE = {"kind": "constant", "median_ms": Decimal("0.000003"), "spread_ms": 0}
+_OUT_OF_REACH = 1_000_000
 
 
-def grids(sets: int) -> tuple[str, str]:
-    """Two grids with so many sets together, a multiple of ``STALLS``."""
-    stalls = ",".join(str(200 + 50 * n) for n in range(STALLS))
-    ttls = ",".join(str(300 + 50 * n) for n in range(sets // STALLS))
-    return f"strategy.stall_T_ms={stalls}", f"strategy.ttl_ms={ttls}"
+@dataclass(frozen=True, slots=True)
+class TheirSets:
+    """Some sets in hftbacktest, in two processes."""
+
+    sets: int
+    wall_s: float
+    """Until both processes had done theirs."""
+    processor_s: float
+    strikes: dict[int, int]
+    """By set."""
+
+    def scaled(self, seconds: float, sets: int) -> float:
+        """What so many sets take, if these took so long."""
+        return seconds * sets / self.sets
 
 
-def ours(tape: Path, folder: Path, sets: int, workers: int) -> tuple[float, float, float]:
-    """Seconds, processor seconds and the largest process's megabytes of a sweep with nothing prepared."""
-    stall, ttl = grids(sets)
-    command = [Path(sys.executable).parent / "sweep", "--tape", tape, "--grid", stall, "--grid", ttl]
-    command += ["--workers", str(workers), "--out", folder / f"sweep-{workers}"]
-    command += ["--set", f"backtest.cache_dir={folder / f'cache-{workers}'}"]
-    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    subprocess.run(list(map(str, command)), stdout=subprocess.DEVNULL, check=True)  # noqa: S603 - our own words
-    seconds, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
-    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return seconds, used, after.ru_maxrss / 1024
+def terms(*, far: bool = False, **strategy: Any) -> AppConfig:
+    """The cross-check's terms; ``far``: quotes that nothing fills, and orders that arrive at once."""
+    offset = {"quote_offset_ticks": _OUT_OF_REACH} if far else {}
+    cfg = settings(Law.POWER, **strategy, **offset)
+    names = ("address_per_5min", "private_per_5min", "orders_per_5min", "small_orders_per_min")
+    limits = cfg.exchange.limits.model_copy(update=dict.fromkeys(names, MOST_CALLS))
+    tree = effective_tree(cfg.model_copy(update={"exchange": cfg.exchange.model_copy(update={"limits": limits})}))
+    if far:
+        tree["paper"] |= {"order_latency": _AT_ONCE, "cancel_latency": _AT_ONCE}
+    return AppConfig.model_validate(tree)
 
 
-def _theirs(events: Path, low: float, high: float, sets: int) -> float:
-    """In a process of its own: seconds for so many sets, after one that compiles."""
-    data = np.load(events)
-
-    def run() -> None:
-        replay_speed.hft(data, ROIVectorMarketDepthBacktest, low, high, per_feed=False, gap_ns=500 * replay_speed.MS)
-
-    run()
-    return replay_speed.timed(lambda: [run() for _ in range(sets)])
+def written(cfg: AppConfig, path: Path) -> tuple[str, str]:
+    """The arguments of a command that shall have these settings."""
+    text = json.dumps(effective_tree(cfg), default=lambda exact: f"#{exact:f}#")
+    path.write_text(text.replace('"#', "").replace('#"', ""))
+    return "--config", str(path)
 
 
-def theirs(tape: Path, folder: Path, sets: int) -> float:
-    """Seconds for so many sets in two processes."""
-    cfg = load_app_config(Path("configs/base.yml"), Path("configs/sim.yml"), [])
-    (columns := folder / "columns").mkdir()
-    write_columns([tape], cfg, columns)
-    data = replay_speed.events(Columns(columns))
+def prepare(tape: Path, folder: Path) -> Path:
+    """The market as hftbacktest wants it: events, and beside them what they cannot carry."""
+    write_columns([tape], terms(), folder)
+    columns = Columns(folder)
+    boards, running_ns = [], 1 << 62
+    for chunk in columns.chunks():
+        is_board = chunk.kind == KIND_BOARD
+        boards.append(np.stack((chunk.recv[is_board], chunk.status[is_board].astype(np.int64)), axis=1))
+        runs = (chunk.kind == KIND_STATE) & (chunk.status == BOARD_STATES.index(BoardState.RUNNING))
+        running_ns = min(running_ns, *chunk.recv[runs][:1].tolist(), 1 << 62)
+    np.save(folder / "events.npy", their_events.with_an_end(replay_speed.events(columns)))
+    np.save(folder / "boards.npy", np.concatenate(boards))
+    (folder / "stamps.json").write_text(json.dumps([running_ns, columns.manifest.last_ns]))
+    return folder
+
+
+def _backtest(data: Any, cfg: AppConfig) -> Any:
+    middle = float(np.median(data["px"][:-1]))
+    asset = their_engine.asset_of(data, LAW, latency_ns(cfg)).roi_lb(middle * 0.9).roi_ub(middle * 1.1)
+    return ROIVectorMarketDepthBacktest([asset])
+
+
+def _timed(folder: Path, todo: Sequence[tuple[int, AppConfig]], *, polled: bool) -> tuple[float, float, dict[int, int]]:
+    """In a process of its own, after a run that compiles: seconds, processor seconds, and strikes by set."""
+    data, boards = np.load(folder / "events.npy"), np.load(folder / "boards.npy")
+    running_ns, last_ns = json.loads((folder / "stamps.json").read_text())
     middle = float(np.median(data["px"]))
-    np.save(events := folder / "events.npy", data)
-    each = max(1, sets // THEIR_PROCESSES)
-    with ProcessPoolExecutor(THEIR_PROCESSES, get_context("spawn")) as pool:
-        parts = [pool.submit(_theirs, events, middle * 0.9, middle * 1.1, each) for _ in range(THEIR_PROCESSES)]
-        return max(part.result() for part in parts) * sets / (each * THEIR_PROCESSES)
+
+    def run(cfg: AppConfig, until_ns: int) -> int:
+        if polled:
+            make = ROIVectorMarketDepthBacktest
+            gap_ns = 500 * replay_speed.MS
+            return replay_speed.hft(data, make, middle * 0.9, middle * 1.1, per_feed=False, gap_ns=gap_ns)
+        traded = their_strategy.trade(_backtest(data, cfg), boards, running_ns, cfg, until_ns)
+        if traded.code:
+            raise SystemExit(f"hftbacktest: error {traded.code}")
+        return len(traded.struck_ns)
+
+    run(todo[0][1], int(boards[min(len(boards) - 1, 1_000), 0]))
+    wall, used, strikes = time.perf_counter(), time.process_time(), {n: run(cfg, last_ns) for n, cfg in todo}
+    return time.perf_counter() - wall, time.process_time() - used, strikes
+
+
+def theirs(folder: Path, sets: Sequence[tuple[int, AppConfig]], *, polled: bool = False) -> TheirSets:
+    """These numbered sets in two processes."""
+    with ProcessPoolExecutor(PROCESSES, get_context("spawn")) as pool:
+        parts = [pool.submit(_timed, folder, sets[n::PROCESSES], polled=polled) for n in range(PROCESSES)]
+        found = [part.result() for part in parts]
+    strikes = {number: count for _, _, counts in found for number, count in counts.items()}
+    return TheirSets(len(sets), max(wall for wall, *_ in found), sum(used for _, used, _ in found), strikes)
+
+
+def some(sets: int, count: int) -> list[tuple[int, AppConfig]]:
+    """So many sets of the grid of ``sets``, spread over it, with their numbers."""
+    chosen = [n * sets // count for n in range(count)]
+    ttls = sets // STALLS
+    return [(n, terms(stall_T_ms=200 + 50 * (n // ttls), ttl_ms=300 + 50 * (n % ttls))) for n in chosen]
+
+
+def strikes_of_both(tape: Path, prepared: Path, folder: Path) -> tuple[int, int]:
+    """Strikes in both engines where they must be equal."""
+    folder.mkdir()
+    cfg = terms(far=True, stall_T_ms=250, ttl_ms=800)
+    only = ["--grid", "strategy.stall_T_ms=250"]
+    ours = measure(tape, folder, only, 1, *written(cfg, folder / "far.yml"))
+    return ours.strikes[0], theirs(prepared, [(0, cfg), (1, cfg)]).strikes[0]
+
+
+def told(ours: Work, other: TheirSets, sets: int, name: str) -> str:
+    """Ratios of wall and of processor time."""
+    wall, used = other.scaled(other.wall_s, sets), other.scaled(other.processor_s, sets)
+    return (
+        f"  {name:<28}{wall:9.1f} s wall {used:9.1f} s cpu, {other.processor_s / other.sets:6.2f} s cpu a set "
+        f"({other.sets} sets run): {wall / ours.wall_s:.1f} times the wall, {used / ours.processor_s:.1f} times the cpu"
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print everything."""
+    """Print everything; end with 1 if the engines differ where they must not."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sweep_speed", description=__doc__)
     parser.add_argument("--hours", type=float, default=24)
     parser.add_argument("--sets", type=int, default=200)
-    parser.add_argument("--theirs", type=int, default=4, help="sets that hftbacktest really runs (default: 4)")
-    parser.add_argument("--workers", type=int, nargs="+", default=[2], metavar="N", help="processes of a sweep each")
+    parser.add_argument("--theirs", type=int, default=6, help="sets that hftbacktest really runs (default: 6)")
     args = parser.parse_args(arguments)
     sets = -(-args.sets // STALLS) * STALLS
-    with tempfile.TemporaryDirectory() as name:
+    with TemporaryDirectory() as name:
         folder = Path(name)
-        tape = folder / "generated.jsonl"
-        generate(tape, args.hours)
-        print(f"{args.hours:g} hours of generated market, {sets} sets, {os.cpu_count()} cores")
-        ours(tape, folder / "warm", 10, 1)  # compiles
-        for workers in args.workers:
-            seconds, used, megabytes = ours(tape, folder, sets, workers)
-            print(
-                f"  sweep, {workers} processes: {seconds:7.1f} s, {used / sets:6.2f} s of processor a set with all "
-                f"preparation, largest process {megabytes:,.0f} MB"
-            )
-            if workers == THEIR_PROCESSES:
-                other = theirs(tape, folder, args.theirs) * sets / args.theirs
-                print(f"  hftbacktest, {THEIR_PROCESSES} processes: {other:.1f} s, {other / seconds:.1f} times as long")
+        for part in ("warm", "columns"):
+            (folder / part).mkdir()
+        messages.generated(tape := folder / "generated.jsonl", hours=args.hours)
+        print(f"{args.hours:g} hours of generated market, {sets} sets, {os.cpu_count()} cores, {PROCESSES} processes")
+        config = written(terms(), folder / "terms.yml")
+        measure(tape, folder / "warm", grids(STALLS), 1, *config)  # compiles
+        prepared = prepare(tape, folder / "columns")
+        ours = measure(tape, folder, grids(sets), PROCESSES, *config)
+        print(
+            f"  {'sweep, all of it':<28}{ours.wall_s:9.1f} s wall {ours.processor_s:9.1f} s cpu, "
+            f"{ours.processor_s / sets:6.2f} s cpu a set ({ours.runs_s:.1f} s of it runs)"
+        )
+        same, polled = theirs(prepared, some(sets, args.theirs)), theirs(prepared, some(sets, args.theirs), polled=True)
+        print(told(ours, same, sets, "hftbacktest, same strategy"))
+        print(told(ours, polled, sets, "hftbacktest, polled"))
+        pairs = ", ".join(f"{ours.strikes[n]:,} / {count:,}" for n, count in sorted(same.strikes.items()))
+        print(f"  strikes, ours / theirs, where fills differ by their rules: {pairs}")
+        one, other = strikes_of_both(tape, prepared, folder / "far")
+        print(f"  strikes where both must be equal: {one:,} and {other:,}")
+    if one != other:
+        sys.exit("the engines differ where they must not")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import lighter_data, loopback_latency
+from benchmarks import lighter_data, loopback_latency, preparation, sweep_work
 from benchmarks.limits import MANY, WIDE
 from stall_then_strike.config.models import LimitsConfig
 
@@ -20,6 +20,22 @@ def test_no_limit_is_left_narrow() -> None:
 def test_loopback_takes_more_samples_than_the_venue_allows_calls() -> None:
     strikes = CALLS // 3  # two orders each, and the cancels of the one before
     assert loopback_latency.measure(strikes).strikes == strikes
+
+
+def test_a_tape_is_prepared_and_parsed() -> None:
+    found = preparation.compare_all(hours=0.02, loops=1)
+    assert [one.load for one in found][:1] == ["generated, 0.02 h"]
+    assert all(min(one.lines, one.level_changes, one.ours_s, one.orjson_s) > 0 for one in found)
+
+
+@pytest.mark.slow(2)
+@pytest.mark.timeout(600)
+def test_every_set_of_a_sweep_is_the_work_of_one_process() -> None:
+    for asked, work in zip((1, 2), sweep_work.compare(hours=0.02, sets=20, counts=(1, 2)), strict=True):
+        assert work.asked == asked
+        assert 1 <= len(work.workers) <= asked
+        assert sorted(n for worker in work.workers for n in worker.sets) == list(range(20))
+        assert sum(work.shares) <= 2
 
 
 def test_orders_on_lighter_are_all_accepted_and_their_time_is_told_apart() -> None:

@@ -14,8 +14,8 @@ from studies.crosscheck.order_script import Order
 from studies.crosscheck.their_rules import ANSWER_NS, Fill, Law, Theirs
 
 
-def backtest(data: Any, theirs: Theirs, entry_ns: int, answer_ns: int = ANSWER_NS) -> Any:
-    """One of theirs, ready to run."""
+def asset_of(data: Any, theirs: Theirs, entry_ns: int, answer_ns: int = ANSWER_NS) -> Any:
+    """Their asset: data, latencies and the venue's rules."""
     # A view, not a copy: it takes the address of the events and keeps no hold on them.
     asset = BacktestAsset().data(data.view(event_dtype)).linear_asset(1.0).constant_order_latency(entry_ns, answer_ns)
     if theirs.law is Law.RISK_ADVERSE:
@@ -25,8 +25,12 @@ def backtest(data: Any, theirs: Theirs, entry_ns: int, answer_ns: int = ANSWER_N
     else:
         asset = asset.log_prob_queue_model()
     asset = asset.partial_fill_exchange() if theirs.partial else asset.no_partial_fill_exchange()
-    asset = asset.trading_value_fee_model(0.0, 0.0).tick_size(1.0).lot_size(1e-8).last_trades_capacity(0)
-    return HashMapMarketDepthBacktest([asset])
+    return asset.trading_value_fee_model(0.0, 0.0).tick_size(1.0).lot_size(1e-8).last_trades_capacity(0)
+
+
+def backtest(data: Any, theirs: Theirs, entry_ns: int, answer_ns: int = ANSWER_NS) -> Any:
+    """One of theirs, ready to run."""
+    return HashMapMarketDepthBacktest([asset_of(data, theirs, entry_ns, answer_ns)])
 
 
 @njit

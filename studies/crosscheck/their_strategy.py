@@ -19,7 +19,7 @@ from stall_then_strike.engine.strategy_stall import stall_params
 from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.types.dto import NS_PER_MS, BoardSnapshot, BoardState, BookStatus, VenueStatus
 from studies.crosscheck.their_engine import as_fills, backtest, heard
-from studies.crosscheck.their_rules import ANSWER_NS, Fill, Theirs
+from studies.crosscheck.their_rules import Fill, Theirs
 
 _UNKNOWN, _OK = int(BookStatus.UNKNOWN), int(BookStatus.OK)
 _FAR = 1 << 62
@@ -184,6 +184,11 @@ def _stall(  # noqa: C901 - one function, as their examples are
 
 def run(data: Any, boards: Any, running_ns: int, cfg: AppConfig, theirs: Theirs, entry_ns: int, end_ns: int) -> Traded:
     """What the strategy does in hftbacktest."""
+    return trade(backtest(data, theirs, entry_ns), boards, running_ns, cfg, end_ns)
+
+
+def trade(hbt: Any, boards: Any, running_ns: int, cfg: AppConfig, end_ns: int) -> Traded:
+    """What the strategy does in this backtest of theirs, which is closed afterwards."""
     instrument = cfg.exchange.instrument()
     params = stall_params(cfg.strategy, instrument)
     numbers = (
@@ -198,9 +203,9 @@ def run(data: Any, boards: Any, running_ns: int, cfg: AppConfig, theirs: Theirs,
         params.offset,
         cfg.strategy.close_retry_ms * NS_PER_MS,
     )
-    left, fills = np.zeros(200_000, np.int64), np.zeros((100_000, 5), np.int64)
-    hbt = backtest(data, theirs, entry_ns, ANSWER_NS)
-    struck_at = np.zeros(100_000, np.int64)
+    room = max(100_000, 2 * len(boards))  # nobody strikes more often than the book changes
+    left, fills = np.zeros(2 * room, np.int64), np.zeros((room, 5), np.int64)
+    struck_at = np.zeros(room, np.int64)
     count, strikes, closes, code = _stall(hbt, boards, numbers, left, fills, struck_at, running_ns, end_ns)
     account = hbt.state_values(0)
     position, balance = account.position, account.balance

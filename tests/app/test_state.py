@@ -249,28 +249,6 @@ def test_export_to_where_nothing_can_be_written_is_an_error_by_name(
 # --- arguments --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("arguments", "told"),
-    [
-        (("export",), "export needs a folder: state export DIR"),
-        (("show", "out"), "DIR goes with export only"),
-        (("resume", "--json"), "--json goes with show only"),
-        (("show", "--yes"), "--reason and --yes go with resume only"),
-        (("forget",), "invalid choice: 'forget'"),
-    ],
-)
-def test_arguments_that_do_not_fit(capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], told: str) -> None:
-    with pytest.raises(SystemExit) as ended_with:
-        main(list(arguments))
-    assert ended_with.value.code == 2
-    assert told in capsys.readouterr().err
-
-
-def test_wrong_setting_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["show", "--set", "journal.folder=x"]) == 2
-    assert "journal.folder: unknown key" in capsys.readouterr().err
-
-
 def test_flags_may_stand_between_command_and_folder(tmp_path: Path) -> None:
     filled(tmp_path).close()
     assert main(["export", "--set", f"journal.dir={path_in(tmp_path).parent}", str(tmp_path / "out")]) == 0

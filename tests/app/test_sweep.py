@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -107,6 +108,11 @@ def test_a_sweep_is_the_same_serial_and_on_this_machines_cores_and_goes_on(tape:
     assert_frame_equal(*frames_)
     assert len(frames_[0]) == 2
     assert len(runs(tmp_path / "serial")) == 13 * 5
+    work = re.findall(r"\S+:(\d+) +(\d+) +([\d.]+) +\d+% +(\d+) *\n", told["local"])
+    assert sum(int(made) for _, made, *_ in work) == 65
+    lines = (tmp_path / "local" / "runs.jsonl").read_text().splitlines()
+    held_by = {json.loads(line)["worker"].rpartition(":")[2] for line in lines}
+    assert held_by == {process for process, *_ in work}
     for words in ("65 of 65 runs", "best of 13 parameter sets, by pnl", "out of sample", "Deflated Sharpe ratio"):
         assert words in told["local"]
     held = head(tmp_path / "local")

@@ -463,19 +463,6 @@ def test_an_unknown_order_says_what_was_searched(tmp_path: Path, why: Why) -> No
     assert ", journal" in said
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [("25:00",), ("a b",), (AT, "--window", "0"), (AT, "--window", "1e9"), (AT, "--set", "strategy.ttl_ms=x"), ()],
-)
-def test_bad_input_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]) -> None:
-    try:
-        code = main([*arguments, "--log-dir", str(tmp_path)])
-    except SystemExit as error:  # argparse's own
-        code = int(str(error.code))
-    assert code == 2
-    assert "why: " in capsys.readouterr().err
-
-
 def test_json_is_whole_and_in_the_units_of_the_logs(tmp_path: Path, why: Why) -> None:
     cancelled_quote(tmp_path, fills=(fill(7, "k1-1", ts_ns=TS + 400 * MS, size=Lots(40_000)),))
     told = why.json("k1-1")

@@ -9,7 +9,6 @@ Without the extra, the interpreted engine decodes every message from its text.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import hashlib
 import math
 import sys
@@ -204,9 +203,8 @@ def _replay(cfg: AppConfig, args: argparse.Namespace, logs: RunLogs, screen: Scr
         columns_ = None  # a recording needs the text of the messages
     elif engine is Engine.INTERPRETED and not short and takes_columns:
         columns_ = _columns(cfg, args, screen)
-    with asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
-        run = PaperRun(cfg, logs, screen)
-        code = runner.run(_interpreted(run, cfg, args, columns_, logs))
+    run = PaperRun(cfg, logs, screen)
+    code = cli.run(_interpreted(run, cfg, args, columns_, logs))
     logs.run.why = run.ended
     return code
 

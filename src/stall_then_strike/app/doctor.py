@@ -9,7 +9,6 @@ machine, because the run itself starts the embedded exchange with a key of its o
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 from collections.abc import Sequence
 
@@ -65,8 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.write(effective_yaml(cfg))
             return EXIT_DONE
         try:
-            with asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
-                results = runner.run(examine(cfg, args))
+            results = cli.run(examine(cfg, args))
         except KeyboardInterrupt:
             return EXIT_FAILED
     if args.json:

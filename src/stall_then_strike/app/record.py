@@ -87,9 +87,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         cli.signals_held(),
         RunFolder(args.log_dir, cfg, "record", cfg.exchange.ws_url, instruments=codes) as run,
         setup_runtime_logging(run.files.runtime, cfg.log, console="WARNING"),
-        asyncio.Runner(loop_factory=cli.loop_factory()) as runner,
     ):
-        run.exit_code = runner.run(_record(cfg, products, args.out, run, args.duration))
+        run.exit_code = cli.run(_record(cfg, products, args.out, run, args.duration))
         return run.exit_code
 
 
@@ -128,7 +127,7 @@ async def _record(
     """Record until a signal, the end of the duration or a failure."""
     ending = Ending()
     names = ", ".join(product.code for product in products)
-    _say(f"recording {names} from {cfg.exchange.ws_url} to {out}")
+    cli.say(f"recording {names} from {cfg.exchange.ws_url} to {out}")
     logger.info("recording {} from {} to {}", names, cfg.exchange.ws_url, out)
     disks = DiskWatch((out, run.folder), cfg.watch.min_free_disk_mb)
     with cli.signals_heard(ending.on_signal):
@@ -154,14 +153,14 @@ async def _tell(recorder: Recorder) -> None:
     while True:
         await asyncio.sleep(_LINE_S)
         for state in recorder.states():
-            _say(_line(state))
+            cli.say(_line(state))
 
 
 def _finish(states: Sequence[ProductState], why: str) -> int:
     """Print the last lines. A product without a book or with lost frames makes the command fail."""
     code = EXIT_DONE
     for state in states:
-        _say(_line(state))
+        cli.say(_line(state))
         logger.info("{}", _line(state))
         if not state.has_book:
             sys.stderr.write(f"record: {state.product}: no book was recorded; {state.silence or 'no snapshot came'}\n")
@@ -169,7 +168,7 @@ def _finish(states: Sequence[ProductState], why: str) -> int:
         if state.lost:
             sys.stderr.write(f"record: {state.product}: {state.lost} frames were lost: the disk was too slow\n")
             code = EXIT_FAILED
-    _say(f"stopped: {why}")
+    cli.say(f"stopped: {why}")
     return code
 
 
@@ -179,11 +178,6 @@ def _line(state: ProductState) -> str:
     book = checked if state.has_book else "no book yet"
     lost = f", {state.lost:,} LOST" if state.lost else ""
     return f"{state.product}: {state.messages:,} messages{lost}, {link}, {state.drops} drops, {book}"
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
 
 
 def _product(text: str) -> Product:

@@ -11,7 +11,6 @@ There are four sources of market data; trading is the same on all of them:
 from __future__ import annotations
 
 import argparse
-import asyncio
 import math
 import sys
 from collections.abc import Sequence
@@ -137,11 +136,10 @@ def _run(cfg: AppConfig, args: argparse.Namespace) -> int:
                 BatchedJournal.open(
                     folder.files.journal, product_code=cfg.products[0], others=cfg.products[1:], now_ns=now_ns
                 ) as journal,
-                asyncio.Runner(loop_factory=cli.loop_factory()) as runner,
             ):
                 settings = Settings(cfg, lambda: _load(args))
                 run = PaperRun(cfg, logs, screen, journal, settings, _next_steps(cfg, args))
-                folder.exit_code = runner.run(_trade_to_the_end(run, cfg, args, screen, virtual=virtual))
+                folder.exit_code = cli.run(_trade_to_the_end(run, cfg, args, screen, virtual=virtual))
                 folder.why = run.ended
             return folder.exit_code
     except (FeedError, ExceptionGroup) as error:

@@ -10,7 +10,6 @@ valid for this process only.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import math
 import re
 import sys
@@ -132,8 +131,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise ConfigError(f"--tape {error}") from error
     except OSError as error:
         raise ConfigError(f"--tape {args.tape}: {error.strerror}; accepted: a tape (.jsonl, .jsonl.zst)") from error
-    with cli.signals_held(), asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
-        return runner.run(_serve(markets, source, clock, plan, args))
+    with cli.signals_held():
+        return cli.run(_serve(markets, source, clock, plan, args))
 
 
 def _market(args: argparse.Namespace) -> tuple[list[Market], MarketSource, ScaledClock | None]:

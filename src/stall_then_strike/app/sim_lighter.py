@@ -89,8 +89,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     cli.require_open_files()
     plan = venue_flags.read_faults(args, FaultVenue.LIGHTER, LIGHTER_RECIPES)
-    with cli.signals_held(), asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
-        return runner.run(_serve(plan, args))
+    with cli.signals_held():
+        return cli.run(_serve(plan, args))
 
 
 async def _serve(plan: FaultPlan | None, args: argparse.Namespace) -> int:

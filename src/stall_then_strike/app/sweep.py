@@ -395,7 +395,9 @@ class _Sweep:
             with stopper.deaf():
                 stack.enter_context(pool)
             stack.enter_context(progress)
-            return driver.drive(pool)
+            whole = driver.drive(pool)
+        print_table(self._console, progress.work())
+        return whole
 
     def _compile(self, columns: Columns) -> None:
         """Compile here once, not in every worker at the same time."""

@@ -24,6 +24,7 @@ from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.shell.flag_values import number, positive_seconds
+from stall_then_strike.app.view.amounts import span
 from stall_then_strike.config.models import ExchangeConfig, LogConfig
 from stall_then_strike.infra.logging_structured import CsvLogs
 from stall_then_strike.infra.logs.run_files import RunFiles
@@ -223,14 +224,18 @@ def _facts(tape: Audited) -> Iterator[tuple[str, ...]]:
     end = "unreadable" if tape.error else "whole"
     if tape.statistics.truncated or tape.statistics.is_unfinished:
         end = "cut"
-    span = (utc_iso(audit.first_ns)[:19], _length(audit.last_ns - audit.first_ns)) if audit.messages else ("-", "-")
+    when = (
+        (utc_iso(audit.first_ns)[:19], span((audit.last_ns - audit.first_ns) / NS_PER_S))
+        if audit.messages
+        else ("-", "-")
+    )
     books = audit.books()
     for product in audit.products or ("",):
         counts = audit.messages_of(product)
         book = books.get(product)
         yield (
             tape.path.name + (f" ({product})" if len(audit.products) > 1 else ""),
-            *span,
+            *when,
             _bytes(tape.size),
             *(f"{counts[kind]:,}" for kind in Channel),
             f"{audit.gaps_of(product):,}",
@@ -292,11 +297,6 @@ def _check_events(path: Path) -> int:
 
 def _bytes(count: int) -> str:
     return f"{count:,} B" if count < 10_000 else f"{count / 1000:,.0f} kB"
-
-
-def _length(span_ns: int) -> str:
-    minutes, seconds = divmod(span_ns // NS_PER_S, 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
 
 
 # --- new tapes -------------------------------------------------------------------------------------------------------

@@ -229,8 +229,7 @@ def _now(hand: Hand) -> int:
         async with hand as venue:
             await venue.send()
 
-    with asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
-        runner.run(send())
+    cli.run(send())
     sys.stdout.write(
         "the venue accepted the cancel-all; it may have missed an order that was accepted just before: "
         f"check the open orders, or send again in {PAUSE_S} s\n"
@@ -247,9 +246,8 @@ def _watch(cfg: AppConfig, hand: Hand, args: argparse.Namespace) -> int:
         RunFolder(args.log_dir, cfg, "watchdog", cfg.exchange.base_url) as run,
         setup_runtime_logging(run.files.runtime, cfg.log, console="INFO"),
         alerts,
-        asyncio.Runner(loop_factory=cli.loop_factory()) as runner,
     ):
-        run.exit_code = runner.run(_until_stopped(cfg, hand, alerts, clock, run, args.duration))
+        run.exit_code = cli.run(_until_stopped(cfg, hand, alerts, clock, run, args.duration))
         return run.exit_code
 
 

@@ -153,3 +153,6 @@ class VirtualClock:
 
 perf_ns: Final = time.perf_counter_ns
 """A stopwatch in nanoseconds for latency figures; its zero is arbitrary."""
+
+processor_ns: Final = time.process_time_ns
+"""What this process has used of a processor, in nanoseconds."""

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 _CHUNK_BYTES: Final = 1 << 16
 _SHAPE: Final = re.compile(rb'\s*\{\s*"recv_ns"\s*:\s*\d+\s*,\s*"msg"\s*:\s*(?P<msg>.*\S)\s*\}\s*', re.DOTALL)
-_EXEC_DATE: Final = re.compile(r'"exec_date"\s*:\s*"([^"]*)"')
+EXEC_DATE: Final = re.compile(r'"exec_date"\s*:\s*"([^"]*)"')
 EARLIEST_NS: Final = 946_684_800 * NS_PER_S
 """2000-01-01. An earlier receive stamp is not in nanoseconds: today in microseconds would read as 1970."""
 _LAST_NS: Final = (1 << 63) - 1
@@ -96,7 +96,7 @@ class Stamps:
         if recv_ns < EARLIEST_NS:
             self.first_not_ns = self.first_not_ns or recv_ns
             self.not_ns += 1
-        elif '"exec_date"' in text and (match := _EXEC_DATE.search(text)) is not None:
+        elif '"exec_date"' in text and (match := EXEC_DATE.search(text)) is not None:
             apart_ns = recv_ns - stamp_ns(match[1], recv_ns)
             self.dated += 1
             if abs(apart_ns) > APART_NS:

@@ -144,23 +144,6 @@ def test_a_running_run_is_not_pruned_whatever_its_age(root: Path) -> None:
     assert len(RunList(root).all) == 2
 
 
-@pytest.mark.parametrize(
-    ("flags", "words"),
-    [
-        (["pack"], "pack needs --older-than"),
-        (["--older-than", "1"], "--older-than is not for list"),
-        (["pack", "--older-than", "x"], "is not a number of days"),
-        (["pack", "--older-than", "1", "--yes"], "go with prune only"),
-        (["prune", "--older-than", "1", "--json"], "--json goes with list only"),
-    ],
-)
-def test_arguments_that_do_not_fit_are_refused(flags: list[str], words: str, said: Callable[[], str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(flags)
-    assert ended.value.code == 2
-    assert words in said()
-
-
 def test_a_folder_without_runs_is_named(tmp_path: Path, said: Callable[[], str]) -> None:
     assert main(["--log-dir", str(tmp_path)]) == 0
     assert "no runs" in said()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -64,6 +65,11 @@ class Deviation:
     ping_s: float | None = None
 
 
+def channel_of(frame: Message) -> str | None:
+    """The channel of a notification; None for another message."""
+    return frame.get("params", {}).get("channel") if frame.get("method") == "channelMessage" else None
+
+
 @dataclass
 class Deviant:
     """The relay, as a context manager: the addresses to connect to are there inside the block."""
@@ -73,6 +79,7 @@ class Deviant:
     deviations: Sequence[Deviation] = ()
     socket_path: str = "/json-rpc"
     call_prefix: str = "/v1/"
+    channel_of: Callable[[Message], str | None] = channel_of
     port: int = 0
     _client: aiohttp.ClientSession = field(init=False)
     _runner: web.AppRunner = field(init=False)
@@ -126,7 +133,7 @@ class Deviant:
 
     async def _send_down(self, up: aiohttp.ClientWebSocketResponse, down: web.WebSocketResponse) -> None:
         async for message in up:
-            for frame in self._changed(json.loads(message.data)):
+            for frame in changed(json.loads(message.data), self.deviations, self.channel_of):
                 if isinstance(frame, bytes):
                     await down.send_bytes(frame)
                 else:
@@ -139,33 +146,29 @@ class Deviant:
             await asyncio.sleep(period_s)
             await down.ping()
 
-    def _changed(self, message: Any) -> Frames:
-        return changed(message, self.deviations)
 
-
-def changed(message: Any, deviations: Sequence[Deviation]) -> Frames:
+def changed(
+    message: Any, deviations: Sequence[Deviation], channel_of: Callable[[Message], str | None] = channel_of
+) -> Frames:
     """What is sent in place of one frame."""
-    if not isinstance(message, dict) or message.get("method") != "channelMessage":
-        for one in deviations:
-            if one.rpc is not None and isinstance(message, dict):
-                one.rpc(message)
-        return [message]
     frames: Frames = [message]
     for one in deviations:
+        if one.rpc is not None and isinstance(message, dict):
+            one.rpc(message)
         if one.frame is not None:
             edit = one.frame
-            frames = [
-                result
-                for frame in frames
-                for result in ([frame] if not isinstance(frame, dict) else _edited(edit, frame))
-            ]
+            frames = [sent for frame in frames for sent in _edited(edit, channel_of, frame)]
     return frames
 
 
-def _edited(edit: Callable[[str, Message], Frames | None], frame: Message) -> Frames:
-    """One frame after one edit. A frame that the edit made itself may have no channel of the venue's."""
-    channel = frame.get("params", {}).get("channel")
-    sent = None if channel is None else edit(channel, frame)
+def _edited(
+    edit: Callable[[str, Message], Frames | None],
+    channel_of: Callable[[Message], str | None],
+    frame: Message | str | bytes,
+) -> Frames:
+    """One frame after one edit. What an edit has put beside it may have no channel of the venue's."""
+    channel = channel_of(frame) if isinstance(frame, dict) else None
+    sent = None if channel is None or not isinstance(frame, dict) else edit(channel, frame)
     return [frame] if sent is None else sent
 
 
@@ -281,9 +284,14 @@ def denied_with_403(reply: Reply) -> None:
         reply.status = 403
 
 
-def before_login(message: Message) -> None:
-    if isinstance(message.get("error"), dict) and message["error"].get("code") == -32007:
-        message["error"]["code"] = -32000
+def error_code(old: int, new: int) -> Callable[[Message], None]:
+    """Another code of a refusal on the socket."""
+
+    def change(message: Message) -> None:
+        if isinstance(message.get("error"), dict) and message["error"].get("code") == old:
+            message["error"]["code"] = new
+
+    return change
 
 
 def twice_is_fine(message: Message) -> None:
@@ -292,23 +300,13 @@ def twice_is_fine(message: Message) -> None:
         del message["error"]
 
 
-def heartbeat_beside(channel: str, message: Message) -> Frames | None:
-    beat = {"jsonrpc": "2.0", "method": "channelMessage", "params": {"channel": "heartbeat", "message": {"n": 1}}}
-    return [beat, message] if channel == SNAPSHOT else None
+def beside(of: str, what: Message | str | bytes) -> Callable[[str, Message], Frames | None]:
+    """A frame more before each of one channel."""
+    return lambda channel, message: [deepcopy(what), message] if channel == of else None
 
 
-def gibberish_beside(channel: str, message: Message) -> Frames | None:
-    return ["<html>busy</html>", message] if channel == SNAPSHOT else None
-
-
-def other_method_beside(channel: str, message: Message) -> Frames | None:
-    return (
-        [{"jsonrpc": "2.0", "method": "notice", "params": {"text": "hello"}}, message] if channel == SNAPSHOT else None
-    )
-
-
-def binary_beside(channel: str, message: Message) -> Frames | None:
-    return [b"\x00\x01", message] if channel == SNAPSHOT else None
+HEARTBEAT = {"jsonrpc": "2.0", "method": "channelMessage", "params": {"channel": "heartbeat", "message": {"n": 1}}}
+NOTICE = {"jsonrpc": "2.0", "method": "notice", "params": {"text": "hello"}}
 
 
 def every_second_snapshot(channel: str, _: Message) -> Frames | None:
@@ -316,7 +314,7 @@ def every_second_snapshot(channel: str, _: Message) -> Frames | None:
 
 
 def same_id_again(channel: str, message: Message) -> Frames | None:
-    return [message, json.loads(json.dumps(message))] if channel == EXECUTIONS else None
+    return [message, deepcopy(message)] if channel == EXECUTIONS else None
 
 
 def shallow(book: Any) -> None:
@@ -365,9 +363,9 @@ STREAM = {
     "a snapshot is shallow": Deviation("the depth of a snapshot", content(SNAPSHOT, shallow)),
     "a snapshot has an empty level": Deviation("a snapshot has a level of size 0", content(SNAPSHOT, empty_level)),
     "snapshots every ten seconds": Deviation(f"the period of {SNAPSHOT}", every(2, every_second_snapshot)),
-    "an unknown channel": Deviation("a message of a channel that was not asked for", heartbeat_beside),
-    "a text that is not JSON": Deviation("a frame is not JSON", gibberish_beside),
-    "an unknown method": Deviation("a message is neither a notification nor an answer", other_method_beside),
+    "an unknown channel": Deviation("a message of a channel that was not asked for", beside(SNAPSHOT, HEARTBEAT)),
+    "a text that is not JSON": Deviation("a frame is not JSON", beside(SNAPSHOT, "<html>busy</html>")),
+    "an unknown method": Deviation("a message is neither a notification nor an answer", beside(SNAPSHOT, NOTICE)),
     "an execution again": Deviation("the ids of executions do not rise", same_id_again),
     "a wrong mid": Deviation(
         "mid_price is not the book's", content(BOARD, lambda book: book.update(mid_price=book["mid_price"] + 7))
@@ -391,9 +389,11 @@ PRIVATE = {
 }
 """Deviations of the private channel; somebody has to trade."""
 SOCKET = {
-    "binary frames": Deviation("binary frames", binary_beside),
+    "binary frames": Deviation("binary frames", beside(SNAPSHOT, b"\x00\x01")),
     "pings every second": Deviation("the period of pings", ping_s=1.0),
-    "another refusal before the login": Deviation("the answer to the private channel before a login", rpc=before_login),
+    "another refusal before the login": Deviation(
+        "the answer to the private channel before a login", rpc=error_code(-32007, -32000)
+    ),
     "no refusal of a channel again": Deviation("the answer to the same channel again", rpc=twice_is_fine),
 }
 ANSWERS = {

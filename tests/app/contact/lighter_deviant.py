@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,10 @@ from tests.app.contact.deviant import (
     Message,
     Reply,
     as_text,
+    beside,
     body_of,
+    denied_with_403,
+    error_code,
     every,
     put,
     renamed,
@@ -32,25 +35,7 @@ class LighterDeviant(Deviant):
 
     socket_path: str = "/stream"
     call_prefix: str = "/api/v1/"
-
-    def _changed(self, message: Any) -> Frames:
-        frames: Frames = [message]
-        for one in self.deviations:
-            if one.rpc is not None:
-                one.rpc(message)
-            if one.frame is not None:
-                edit = one.frame
-                frames = [
-                    sent
-                    for frame in frames
-                    for sent in ([frame] if not isinstance(frame, dict) else _edited(edit, frame))
-                ]
-        return frames
-
-
-def _edited(edit: Callable[[str, Message], Frames | None], frame: Message) -> Frames:
-    sent = edit(str(frame.get("type")).partition("/")[2], frame)
-    return [frame] if sent is None else sent
+    channel_of: Callable[[Message], str | None] = lambda frame: str(frame.get("type")).partition("/")[2]
 
 
 def of(kind: str, edit: Callable[[Message], Any], *, first: bool | None = None) -> Callable[[str, Message], None]:
@@ -87,13 +72,9 @@ def mapped(kind: str, name: str, edit: Callable[[Any], None]) -> Callable[[str, 
     return of(kind, change)
 
 
-def beside(kind: str, what: Message | str) -> Callable[[str, Message], Frames | None]:
-    return lambda seen, message: [json.loads(json.dumps(what)), message] if seen == kind else None
-
-
 def twice(seen: str, message: Message) -> Frames | None:
     is_update = message.get("type") == "update/account_all" and bool(message.get("trades"))
-    return [message, json.loads(json.dumps(message))] if is_update else None
+    return [message, deepcopy(message)] if is_update else None
 
 
 def lost(seen: str, message: Message) -> Frames | None:
@@ -124,14 +105,6 @@ def as_number(name: str) -> Callable[[Any], None]:
     return lambda row: row.update({name: float(row[name])})
 
 
-def error_code(old: int, new: int) -> Callable[[Message], None]:
-    def change(message: Message) -> None:
-        if isinstance(message.get("error"), dict) and message["error"].get("code") == old:
-            message["error"]["code"] = new
-
-    return change
-
-
 def no_session(message: Message) -> None:
     if message.get("type") == "connected":
         message.pop("session_id", None)
@@ -148,11 +121,6 @@ def other_code(old: int, new: int) -> Callable[[Reply], None]:
             reply.body = {**reply.body, "code": new}
 
     return change
-
-
-def forbidden(reply: Reply) -> None:
-    if reply.status == 401:
-        reply.status = 403
 
 
 def plain_text(reply: Reply) -> None:
@@ -197,9 +165,7 @@ STREAM = {
         "a message of a channel that was not asked for",
         beside("trade", {"channel": "rumour:0", "type": "update/rumour"}),
     ),
-    "a text that is not JSON": Deviation(
-        "a frame is not JSON", lambda seen, message: ["<html>", message] if seen == "trade" else None
-    ),
+    "a text that is not JSON": Deviation("a frame is not JSON", beside("trade", "<html>")),
     "an unknown type": Deviation("a message of an unknown type", beside("trade", {"type": "notice", "text": "hello"})),
     "an error": Deviation("an error on the socket", beside("trade", {"error": {"code": 30010, "message": "Too Many"}})),
     "another amount": Deviation(
@@ -244,7 +210,7 @@ ANSWERS = {
         "candles.c.t has another form", answer=body_of("candles", lambda body: rows(in_seconds("t"))(body["c"] or ()))
     ),
     "another code": Deviation("the refusal of an unknown account", answer=other_code(21100, 21199)),
-    "another status": Deviation("the refusal of a bad token", answer=forbidden),
+    "another status": Deviation("the refusal of a bad token", answer=denied_with_403),
     "another content type": Deviation("the content type of fundings", answer=plain_text),
     "a nonce is a text": Deviation("nextNonce.nonce has another form", answer=body_of("nextNonce", as_text("nonce"))),
     "the oldest first": Deviation("trades is not newest first", answer=body_of("trades", oldest_first)),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import os
 import pty
@@ -24,8 +23,6 @@ from stall_then_strike.app.lighter_commands.lighter_cli import main
 from stall_then_strike.lighter.signing.account_keys import VARIABLES
 from stall_then_strike.sim.lighter_server import Credentials, LighterExchange
 from tests.lighter.dealer_rig import exchange
-
-ELSEWHERE = "http://lighter.invalid"
 
 
 class Room:
@@ -214,25 +211,6 @@ def test_credentials_come_from_a_file(room: Room, monkeypatch: pytest.MonkeyPatc
         monkeypatch.delenv(name)
     (tmp_path / ".env").write_text("".join(values))
     assert room.json("orders") == []
-
-
-@pytest.mark.parametrize(
-    "args",
-    [
-        ("place", "ETH", "buy", "1", "--price", "1", "--bound", "2"),
-        ("place", "ETH", "buy", "1", "--market", "--post-only"),
-        ("place", "ETH", "buy", "1"),
-        ("place", "ETH", "buy", "-1", "--price", "1"),
-        ("modify", "1"),
-        ("cancel", "x"),
-        ("cancel-all",),  # to a host elsewhere, and nobody to ask
-    ],
-)
-def test_arguments_that_do_not_go_together(args: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))  # no terminal
-    with pytest.raises(SystemExit) as end:
-        main([*args, "--base-url", ELSEWHERE])
-    assert end.value.code == 2
 
 
 @pytest.mark.parametrize(("answer", "n_orders"), [("y\n", 1), ("n\n", 0), ("\n", 0)])

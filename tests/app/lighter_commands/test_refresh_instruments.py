@@ -93,21 +93,3 @@ async def test_list_that_cannot_be_kept_is_shown_and_ends_with_1(
     told = capsys.readouterr()
     assert len(json.loads(told.out)["instruments"]) == 3
     assert f"the list of markets is not cached in {tmp_path}" in told.err
-
-
-@pytest.mark.parametrize(
-    ("flags", "words"),
-    [
-        (("--exchange", "BITFLYER"), "'BITFLYER' has no list of instruments; accepted: XLIGHTER, LIGHTER"),
-        (("--base-url", "mainnet"), "--base-url: 'mainnet'; accepted: http:// or https://"),
-        (("--base-url", "http://[::1"), "--base-url: 'http://[::1'; accepted: http"),
-    ],
-)
-def test_wrong_flags_end_with_2(flags: tuple[str, ...], words: str, capsys: pytest.CaptureFixture[str]) -> None:
-    try:
-        code: object = main(flags)
-    except SystemExit as ended:
-        code = ended.code
-    told = capsys.readouterr()
-    assert (code, told.out) == (2, "")
-    assert words in told.err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -88,7 +89,11 @@ class _Tape:
             near = self.books["asks" if side == "BUY" else "bids"]
             best = (min(near) if side == "BUY" else max(near)) if near else self.mid
             price = float(max(1, best + rng.randint(-6, 6)))
-            items.append({"id": self.exec_id, "side": side, "price": price, "size": self.size()})
+            item = {"id": self.exec_id, "side": side, "price": price, "size": self.size()}
+            seconds, ns = divmod(self.now, 10**9)
+            date = f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{ns // 100:07}Z"
+            names = {f"{of}_child_order_acceptance_id": f"JRF20260105-000000-{self.exec_id}" for of in ("buy", "sell")}
+            items.append(item | ({"exec_date": date, **names} if self.exec_id % 7 else {}))
         self.send("lightning_executions_", items)
 
     def ticker(self) -> None:

@@ -12,9 +12,10 @@ import pytest
 import zstandard
 
 from stall_then_strike.app.trader.virtual import Message
-from stall_then_strike.infra.bitflyer.feed import MarketFeed
+from stall_then_strike.infra.bitflyer.feed import MAX_TRADES, MarketFeed
 from stall_then_strike.research.tables.columns import COLUMNS, KIND_BOARD, Columns
-from stall_then_strike.research.tables.prepare import prepared, write_columns
+from stall_then_strike.research.tables.prepare import Builder, ColumnWriter, prepared, write_columns
+from stall_then_strike.research.tables.scan import sheet
 from stall_then_strike.tapes.sequence import one_run
 from stall_then_strike.tapes.tape_reader import TapeError
 from stall_then_strike.types.dto import BoardSnapshot, Side
@@ -97,6 +98,65 @@ def test_another_spelling_of_the_same_messages_gives_the_same_columns(tmp_path: 
         except ValueError:
             odd.append((recv_ns, text or ""))
     assert same(made(plain, tmp_path / "plain"), made(odd, tmp_path / "odd"))
+
+
+def filled(exec_id: Any, at: str = "00:00:01.5", **others: Any) -> dict[str, Any]:
+    """An execution as the venue writes it."""
+    names = {f"{of}_child_order_acceptance_id": f"JRF20260105-000000-{exec_id}" for of in ("buy", "sell")}
+    item = {"id": exec_id, "side": "SELL", "price": 1000.0, "size": 0.01, "exec_date": f"2026-01-05T{at}Z", **names}
+    return item | others
+
+
+SCANNED = [
+    [filled(10)],
+    [filled(11, side="BUY"), filled(12, price=1001, size=3)],
+    [filled(20, at="00:29:59.123456789"), filled(21, at="nonsense")],
+]
+LEFT = [
+    [filled(21)],
+    [filled(30), filled(30)],
+    [filled(32), filled(31)],
+    [filled(10)],
+    [filled(40, side="")],
+    [filled(41, price=0.5), filled(42)],
+    [filled(43, price=1000.5)],
+    [filled(44, size=0)],
+    [filled(45, size=-1.0)],
+    [filled(46, at="24:00:00.1")],
+    [filled(47, at="00:00:01")],
+    [filled(48, at="00:00:01.1234567890")],
+    [filled(49, at="00:31:00.0")],
+    [filled(50, exec_date="2026-01-06T00:00:00.5Z")],
+    [filled(True)],
+    [filled("51")],
+    [filled(52, buy_child_order_acceptance_id=None)],
+    [filled(53, sell_child_order_acceptance_id='a"b')],
+    [filled(54, more=1)],
+    [filled(55), {}],
+    [],
+    [filled(10**18)],
+    [filled(56)],
+]
+
+
+def test_executions_are_scanned_where_nothing_is_odd_and_give_the_same_columns(tmp_path: Path) -> None:
+    script = Script()
+    for n, items in enumerate(([filled(9)], *SCANNED, *LEFT)):
+        script.send(n, "lightning_executions_", items)
+    (tmp_path / "one").mkdir()
+    s, took = sheet(MAX_TRADES), []
+    with ColumnWriter(tmp_path / "one", s) as writer:
+        builder = Builder(config(), writer, s)
+        writer.begin()
+        for message in script.frames:
+            builder.take(*message)
+            took.append(builder.dated())
+        writer.end()
+    assert took == [0, *(1 for _ in SCANNED), *(0 for _ in LEFT)]
+    odd = [(recv_ns, text.replace(",", ", ")) for recv_ns, text in script.frames]
+    expected = made(odd, tmp_path / "odd")
+    assert same(columns_of(tmp_path / "one"), expected)
+    assert len(expected["trade_at"]) == 21
 
 
 def test_tape_files_plain_compressed_and_cut_short_give_the_columns_of_their_messages(tmp_path: Path) -> None:

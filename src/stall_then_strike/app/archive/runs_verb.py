@@ -14,7 +14,6 @@ from typing import Final
 
 from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from stall_then_strike.app.archive.packing import pack, packable
 from stall_then_strike.app.archive.pruning import goes, prune, size_of
@@ -22,7 +21,7 @@ from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.shell.flag_values import number
-from stall_then_strike.app.shell.wide_table import print_table
+from stall_then_strike.app.shell.wide_table import print_table, text_table
 from stall_then_strike.app.view.amounts import span
 from stall_then_strike.app.view.run_sums import RunSums, as_json, last_ns, sums_of
 from stall_then_strike.infra.clock import SystemClock
@@ -100,11 +99,9 @@ def _list(known: RunList, now_ns: int, *, is_json: bool) -> int:
     if not every:
         sys.stdout.write(f"{known.folder}: no runs\n")
         return EXIT_DONE
-    table = Table(title=f"runs of {known.folder}", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-    for name in ("run", "", "took", "fills", "realised", ""):
-        table.add_column(name, no_wrap=True)
-    for sums in every:
-        table.add_row(*_cells(sums))
+    heads = ("run", "", "took", "fills", "realised", "")
+    look = {"title_style": "bold", "box": box.SIMPLE_HEAD}
+    table = text_table(f"runs of {known.folder}", heads, map(_cells, every), **look)
     print_table(Console(highlight=False), table)
     return EXIT_DONE
 

@@ -8,7 +8,6 @@ Exit codes: 0 nothing differs; 1 something does, or the report could not be writ
 from __future__ import annotations
 
 import argparse
-import asyncio
 import shutil
 import sys
 import textwrap
@@ -91,8 +90,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         account = venue_account(cfg, "; or --public, which needs no keys")
     path = claim_report(args.report, "probe")
     try:
-        with cli.signals_held(), asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
-            return runner.run(_probe(cfg, account, args, path))
+        with cli.signals_held():
+            return cli.run(_probe(cfg, account, args, path))
     except (ConfigError, LogError):
         path.unlink(missing_ok=True)
         raise
@@ -113,15 +112,15 @@ async def _probe(
             account, where = None if args.public else own, f"{cfg.exchange.product_code} on the embedded exchange"
         where += ", without an account" if account is None else ", with the account"
         begin = f"probe of {where}, for {args.duration:g} s; no order is sent or cancelled"
-        _say(textwrap.fill(begin, width, subsequent_indent="  "))
+        cli.say(textwrap.fill(begin, width, subsequent_indent="  "))
         with cli.signals_heard(ending.on_signal):
             found, figures = await _listen(cfg, clock, account, ending, args)
         text = report_text("Probe of the venue", where, clock.now_ns(), figures, found)
     logger.info("probe ended: {}", ending.why)
     write_report(path, text)
     for line in terminal_lines(figures, found, width):
-        _say(line)
-    _say(f"\nreport: {path}" + ("; please send it in" if len(found) else ""))
+        cli.say(line)
+    cli.say(f"\nreport: {path}" + ("; please send it in" if len(found) else ""))
     return EXIT_FAILED if len(found) else EXIT_DONE
 
 
@@ -139,11 +138,6 @@ async def _listen(
     keys = account if isinstance(account, Credentials) else None
     watch, figures = await listen(cfg, clock, keys, ending, args.duration, provokes=not args.gentle)
     return watch.deviations, figures
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

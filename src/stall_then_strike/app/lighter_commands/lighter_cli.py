@@ -117,8 +117,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = flags.parse_args(argv)
     _refuse_mixtures(flags, args)
     try:
-        with asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
-            return runner.run(_run(args))
+        return cli.run(_run(args))
     except _Declined:
         sys.stdout.write("nothing was sent\n")
         return EXIT_FAILED

@@ -4,27 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
-from stall_then_strike.app.shell.wide_table import print_table
+from stall_then_strike.app.shell.wide_table import print_table, text_table
 from stall_then_strike.lighter.markets import Markets
-from stall_then_strike.types.text import utc_iso
-
-_NUMBERS: Final = frozenset(
-    {"index", "price step", "size step", "least size", "least USDC", "price", "size", "filled", "entry", "value"}
-    | {"unrealised", "liquidation", "USDC"}
-)
+from stall_then_strike.types.text import plain, utc_iso
 
 
 def _show(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
-    for head in heads:
-        table.add_column(head, justify="right" if head in _NUMBERS else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*row)
+    table = text_table(title, heads, rows, box=None, padding=(0, 2, 0, 0))
     print_table(Console(highlight=False, markup=False), table)
 
 
@@ -37,18 +27,18 @@ def show_markets(markets: Markets) -> None:
             f"{market.instrument.tick_size:f}",
             f"{market.instrument.lot_size:f}",
             f"{market.min_base:f}",
-            _plain(market.min_quote),
+            plain(market.min_quote),
             "open" if market.is_active else "closed",
         )
         for market in markets.all()
     ]
-    heads = ("index", "market", "price step", "size step", "least size", "least USDC", "state")
+    heads = (">index", "market", ">price step", ">size step", ">least size", ">least USDC", "state")
     _show(f"Markets of {markets.source}, {utc_iso(markets.as_of_ns)[:19]}Z", heads, rows)
 
 
 def show_balance(balance: Mapping[str, Decimal]) -> None:
     """Collateral and what of it is available."""
-    _show("Balance", ("", "USDC"), [(name.replace("_", " "), f"{value:,f}") for name, value in balance.items()])
+    _show("Balance", ("", ">USDC"), [(name.replace("_", " "), f"{value:,f}") for name, value in balance.items()])
 
 
 def show_positions(positions: Mapping[str, Mapping[str, Any]]) -> None:
@@ -67,7 +57,7 @@ def show_positions(positions: Mapping[str, Mapping[str, Any]]) -> None:
     if not rows:
         Console().print("no positions")
         return
-    _show("Positions", ("market", "size", "entry", "value", "unrealised", "liquidation"), rows)
+    _show("Positions", ("market", ">size", ">entry", ">value", ">unrealised", ">liquidation"), rows)
 
 
 def show_orders(orders: Sequence[Mapping[str, Any]], markets: Markets) -> None:
@@ -87,7 +77,7 @@ def show_orders(orders: Sequence[Mapping[str, Any]], markets: Markets) -> None:
         )
         for order in orders
     ]
-    _show("Open orders", ("id", "market", "side", "price", "size", "filled", "terms"), rows)
+    _show("Open orders", ("id", "market", "side", ">price", ">size", ">filled", "terms"), rows)
 
 
 def told(order: Mapping[str, Any], markets: Markets) -> str:
@@ -120,7 +110,3 @@ def _terms(order: Mapping[str, Any]) -> str:
     words += [word for word in ("post-only",) if order.get("time_in_force") == word]
     words += ["reduce-only"] if order.get("reduce_only") else []
     return " ".join(word for word in words if word)
-
-
-def _plain(value: Decimal) -> str:
-    return f"{value.normalize():f}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,12 +10,11 @@ from typing import Final
 
 from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, command
 from stall_then_strike.app.shell.command_parser import command_parser
-from stall_then_strike.app.shell.wide_table import print_table
+from stall_then_strike.app.shell.wide_table import print_table, text_table
 from stall_then_strike.infra.accounts_file import XLIGHTER, exchange_named
 from stall_then_strike.lighter.dealer_config import checked_address
 from stall_then_strike.lighter.instruments import MAINNET, LighterInstrumentLoader, cache_file
@@ -25,8 +23,7 @@ from stall_then_strike.types.errors import VenueError
 from stall_then_strike.types.names import NS_PER_S
 from stall_then_strike.types.text import plain, utc_iso
 
-_HEADS: Final = ("name", "id", "type", "state", "tick", "lot", "least size", "least value")
-_LEFT: Final = frozenset({"name", "type", "state"})
+_HEADS: Final = ("name", ">id", "type", "state", ">tick", ">lot", ">least size", ">least value")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -64,8 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     base_url = checked_address(args.base_url, "--base-url")
     cache = args.cache or cache_file(base_url)
     loader = LighterInstrumentLoader(base_url, cache=cache, on_trouble=troubles.append)
-    with asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
-        runner.run(loader.refresh())
+    cli.run(loader.refresh())
     _show_json(loader) if args.json else _show_table(loader)
     for trouble in troubles:
         sys.stderr.write(f"refresh_instruments: {trouble}\n")
@@ -81,27 +77,23 @@ def _exchange(text: str) -> str:
 
 def _show_table(loader: LighterInstrumentLoader) -> None:
     markets, where = loader.markets, f"kept in {loader.cache}" if loader.cache else "not kept"
-    table = Table(
-        title=f"{len(markets)} instruments of {loader.base_url}, {utc_iso(markets.as_of_ns)[:19]}Z, {where}",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-    )
-    for head in _HEADS:
-        table.add_column(head, justify="left" if head in _LEFT else "right", no_wrap=True)
-    for market in markets.all():
-        unit = market.instrument
-        table.add_row(
-            market.ticker,
-            str(market.market_index),
-            market.market_type,
-            "open" if market.is_active else "closed",
-            plain(unit.tick_size),
-            plain(unit.lot_size),
-            plain(unit.size(unit.min_size)),
-            f"{plain(unit.amount(unit.min_notional))} {unit.quote}",
-        )
+    title = f"{len(markets)} instruments of {loader.base_url}, {utc_iso(markets.as_of_ns)[:19]}Z, {where}"
+    table = text_table(title, _HEADS, map(_cells, markets.all()), box=box.SIMPLE_HEAD, pad_edge=False)
     print_table(Console(highlight=False, markup=False), table)
+
+
+def _cells(market: Market) -> tuple[str, ...]:
+    unit = market.instrument
+    return (
+        market.ticker,
+        str(market.market_index),
+        market.market_type,
+        "open" if market.is_active else "closed",
+        plain(unit.tick_size),
+        plain(unit.lot_size),
+        plain(unit.size(unit.min_size)),
+        f"{plain(unit.amount(unit.min_notional))} {unit.quote}",
+    )
 
 
 def _show_json(loader: LighterInstrumentLoader) -> None:

@@ -10,5 +10,5 @@ flag_values     numbers that flags take
 output          standard output that cannot block a command
 prompt          interpreter settings for low latency
 compiling       progress while functions are compiled
-wide_table      tables on a narrow terminal
+wide_table      tables of texts, also on a narrow terminal
 """

@@ -7,10 +7,10 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import orjson
 from loguru import logger
@@ -41,6 +41,9 @@ STOP_SIGNALS: Final = tuple(
 when the process started (`nohup`, `&` in a script) stays ignored."""
 OPEN_FILES: Final = 128
 """Open files that a run needs: sockets, logs, journal, libraries. With 24 it fails at random places."""
+
+
+_T = TypeVar("_T")
 
 
 def _is_without_terminal() -> bool:
@@ -235,6 +238,12 @@ def says_yes(question: str) -> bool:
     return answer_to(f"{question} [y/N] ").lower() in ("y", "yes")
 
 
+def say(text: str) -> None:
+    """A line on standard output, at once."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
 def print_json(value: object, default: Callable[[Any], Any] | None = None) -> None:
     """One JSON value, for programs; ``default`` makes a known value of an unknown one."""
     sys.stdout.write(orjson.dumps(value, default, orjson.OPT_INDENT_2).decode() + "\n")
@@ -343,6 +352,12 @@ def means_stop(name: str) -> bool:
 
 def _means_reread(name: str) -> bool:
     return name == signal.SIGHUP.name and _IS_WITHOUT_TERMINAL
+
+
+def run(what: Coroutine[Any, Any, _T]) -> _T:
+    """Run it to its end, in an event loop of its own."""
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        return runner.run(what)
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -1,15 +1,30 @@
-"""Tables on a terminal that is too narrow for them."""
+"""Tables of texts, also on a terminal that is too narrow for them."""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterable
+from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 _INDENT: Final = "  "
 _UNLIMITED: Final = 10_000
 """Width that no table exceeds, for measuring its natural width."""
+
+
+def text_table(title: str, heads: Iterable[str], rows: Iterable[Iterable[str]], **look: Any) -> Table:
+    """A table of texts that are not broken. A head that begins with ``>`` stands over numbers, which end at the right.
+
+    ``look`` are further settings of a `Table`.
+    """
+    table = Table(title=title, title_justify="left", **look)
+    for head in heads:
+        table.add_column(head.removeprefix(">"), justify="right" if head.startswith(">") else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
 
 
 def print_table(console: Console, table: Table) -> None:

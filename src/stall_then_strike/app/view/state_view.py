@@ -12,6 +12,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from stall_then_strike.app.shell.wide_table import text_table
 from stall_then_strike.app.view.amounts import UNKNOWN, price
 from stall_then_strike.app.view.snapshot import DayFigures, Fill, Halt, LiveOrder, as_plain, price_of
 from stall_then_strike.config.models import AppConfig
@@ -226,16 +227,10 @@ def _figures(view: StateView) -> list[tuple[str, Text]]:
 
 
 def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> RenderableType:
-    """A table; columns whose names start with ``>`` are right-aligned."""
-    table = Table(title=title, title_justify="left", title_style="bold", border_style="blue", box=None, pad_edge=False)
-    for column in columns:
-        is_right = column.startswith(">")
-        table.add_column(
-            column.lstrip(">"), justify="right" if is_right else "left", no_wrap=True, header_style="bright_black"
-        )
-    for row in rows:
-        table.add_row(*map(Text, row))
-    return Group("", table) if rows else Text(f"\n{title.partition(' (')[0]}: none", style="bold")
+    if not rows:
+        return Text(f"\n{title.partition(' (')[0]}: none", style="bold")
+    look = {"title_style": "bold", "header_style": "bold bright_black", "box": None, "pad_edge": False}
+    return Group("", text_table(title, columns, rows, **look))
 
 
 def _moment(ts_ns: int) -> str:

@@ -21,6 +21,7 @@ from stall_then_strike.types.instrument import quote_of
 UNKNOWN: Final = "–"
 _LINE_NS: Final = 30 * NS_PER_S
 _ERRORS_SHOWN: Final = 5
+_WORKERS_SHOWN: Final = 16
 _BELIEVED: Final = 0.95
 
 
@@ -33,6 +34,8 @@ class SweepProgress:
         self._before, self._said_ns, self._began_ns = done, perf_ns(), perf_ns()
         self._bar: Progress | None = None
         self._task: TaskID | None = None
+        self._made: dict[str, list[Record]] = {}
+        """Runs made now, by their worker."""
 
     def __enter__(self) -> Self:
         """Start the display."""
@@ -55,6 +58,8 @@ class SweepProgress:
         """Count one more run."""
         self._done += 1
         self._failed += not record.done
+        if record.worker:
+            self._made.setdefault(record.worker, []).append(record)
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=self._done, failed=self._words())
         elif perf_ns() - self._said_ns > _LINE_NS:
@@ -63,6 +68,24 @@ class SweepProgress:
     def say(self, text: str) -> None:
         """Print another line for the operator."""
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def work(self) -> Table:
+        """What each worker has done since the start, until the last line."""
+        seconds = (self._said_ns - self._began_ns) / NS_PER_S
+        table = _table("work", "worker", "runs", "processor s", "idle", "memory MB")
+        for worker, made in sorted(self._made.items())[:_WORKERS_SHOWN]:
+            busy = sum(record.seconds for record in made) / seconds
+            peak = max((record.peak_mb or 0 for record in made), default=0)
+            table.add_row(
+                worker,
+                f"{len(made):,}",
+                f"{sum(record.processor_s for record in made):,.1f}",
+                f"{max(0.0, 1 - busy):.0%}",
+                f"{peak:,}" if peak else UNKNOWN,
+            )
+        if (hidden := len(self._made) - table.row_count) > 0:
+            table.caption = f"and {hidden:,} more workers"
+        return table
 
     def _words(self) -> str:
         return f"{self._failed:,} failed" if self._failed else ""

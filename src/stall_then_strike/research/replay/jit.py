@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar, cast
 
 import numba
 from numba.core import event
+from numba.extending import intrinsic
 
 from stall_then_strike.research.replay.kernel_cache import cache_folder
 
@@ -37,7 +38,8 @@ def entry(function: F) -> F:
 
 def _compiled(function: F, **options: bool) -> F:
     njit: Any = numba.njit
-    compiled = njit(cache=_FOLDER is not None, **options)(function)
+    # Without _nrt=False every call counts references to its arrays, atomically, which is slow. None may be made then.
+    compiled = njit(cache=_FOLDER is not None, _nrt=False, **options)(function)
     compile_for, unliteral = compiled.compile, cast(Any, numba.types.unliteral)
     compiled.compile = lambda kinds: compile_for(tuple(unliteral(kind) for kind in kinds))
     return cast(F, compiled)
@@ -49,6 +51,21 @@ def jit_with(function: F, **callees: Callable[..., Any]) -> F:
         raise TypeError(f"{function!r} is not a plain function")
     bound = types.FunctionType(function.__code__, {**function.__globals__, **callees}, function.__name__)
     return cast(F, jit(bound))
+
+
+def _word(_: Any, text: Any, at: Any) -> Any:
+    kind = numba.types.uint64
+
+    def load(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        place = builder.bitcast(builder.gep(data, [arguments[1]]), context.get_value_type(kind).as_pointer())
+        return builder.load(place, align=1)
+
+    return kind(text, at), load
+
+
+word: Final = cast(Callable[[Any, int], Any], intrinsic(_word))
+"""Eight bytes of an array of bytes, from an index on, as one unsigned number. They must exist: nothing is checked."""
 
 
 class _Compilations(event.Listener):

@@ -19,7 +19,7 @@ import numpy as np
 from loguru import logger
 
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.infra.bitflyer.feed import MarketFeed
+from stall_then_strike.infra.bitflyer.feed import MAX_TRADES, MarketFeed
 from stall_then_strike.infra.bitflyer.store import Board
 from stall_then_strike.infra.levels import MAX_LEVELS, BoardError
 from stall_then_strike.infra.market_source import MarketEvent
@@ -40,9 +40,11 @@ from stall_then_strike.research.tables.columns import (
 )
 from stall_then_strike.research.tables.scan import (
     CHUNK,
+    DAY_BYTES,
     HIGHEST,
     LARGEST,
     LONGEST_GAP_NS,
+    T_ID,
     W_AGREED,
     W_ALONE,
     W_ASK,
@@ -53,8 +55,11 @@ from stall_then_strike.research.tables.scan import (
     W_CHANGES,
     W_CHECKED,
     W_CHUNK,
+    W_DATED,
+    W_DAY_NS,
     W_HAS_SNAPSHOT,
     W_HIGHEST,
+    W_LAST_ID,
     W_LAST_NS,
     W_LEVELS,
     W_MESSAGES,
@@ -62,6 +67,7 @@ from stall_then_strike.research.tables.scan import (
     W_STATUS,
     W_TOO_LONG,
     W_TOTAL,
+    W_TRADES,
     Sheet,
     add_board,
     add_message,
@@ -74,13 +80,22 @@ from stall_then_strike.research.tables.scan import (
     spelling,
 )
 from stall_then_strike.tapes.sequence import Joints, Message
-from stall_then_strike.tapes.tape_reader import LineFile, Stamps, TapeError, judge, judge_whole, parse_line
+from stall_then_strike.tapes.tape_reader import (
+    EARLIEST_NS,
+    EXEC_DATE,
+    LineFile,
+    Stamps,
+    TapeError,
+    judge,
+    judge_whole,
+    parse_line,
+    stamp_ns,
+)
 from stall_then_strike.types.dto import (
     BoardSnapshot,
     BookStatus,
     PublicTrade,
     PublicTrades,
-    Side,
     VenueStatus,
 )
 from stall_then_strike.types.errors import FeedError
@@ -107,7 +122,6 @@ class ColumnWriter:
             name: self._stack.enter_context((folder / name).open("wb")) for name in (*COLUMNS, "bounds")
         }
         self._sheet = s
-        self._trades: list[tuple[int, int, int, int]] = []
         self._base = np.zeros((2, 0), np.int64)
         self._base_asks = 0
         self._ends = dict.fromkeys(BOUNDS, 0)
@@ -121,10 +135,6 @@ class ColumnWriter:
         """Close the files."""
         self._stack.close()
 
-    def trade(self, taker: Side, price: int, size: int) -> None:
-        """Add one execution of the message that is added next."""
-        self._trades.append((int(self._sheet.w[W_MESSAGES]), taker.sign, price, size))
-
     def begin(self) -> None:
         """Remember the book before the next chunk."""
         s = self._sheet
@@ -137,24 +147,23 @@ class ColumnWriter:
     def end(self) -> None:
         """Sort the chunk's changes and write the chunk."""
         s, ends = self._sheet, self._ends
-        messages, levels = int(s.w[W_MESSAGES]), int(s.w[W_LEVELS])
-        order = np.argsort(s.keys[:levels], kind="stable")
-        keys = s.keys[:levels][order]
-        trades = np.asarray(self._trades, np.int64).reshape(-1, len(TRADES))
+        messages, levels, trades = int(s.w[W_MESSAGES]), int(s.w[W_LEVELS]), int(s.w[W_TRADES])
+        keys = np.sort(s.keys[:levels])
+        order = keys & 0xFFFFFFFF
         columns = {
             **{name: s.messages[:messages, field] for field, name in enumerate(MESSAGES)},
-            **{name: trades[:, field] for field, name in enumerate(TRADES)},
+            **{name: s.trades[:trades, field] for field, name in enumerate(TRADES)},
             "base_rank": self._base[0],
             "base_size": self._base[1],
             "level_rank": keys >> 32,
-            "level_at": keys & 0xFFFFFFFF,
-            "level_size": s.sizes[:levels][order],
+            "level_at": s.at[order],
+            "level_size": s.sizes[order],
         }
         ends["base_asks"] = ends["base"] + self._base_asks
         ends["level_asks"] = ends["levels"] + int(np.searchsorted(keys, 0))
         for group, size in (
             ("messages", messages),
-            ("trades", len(trades)),
+            ("trades", trades),
             ("base", self._base.shape[1]),
             ("levels", levels),
         ):
@@ -162,14 +171,15 @@ class ColumnWriter:
         for name, kind in COLUMNS.items():
             columns[name].astype(kind).tofile(self._files[name])
         np.asarray([ends[name] for name in BOUNDS], np.int64).tofile(self._files["bounds"])
-        s.w[W_MESSAGES] = s.w[W_LEVELS] = 0
-        self.trades += len(trades)
-        self._trades = []
+        s.w[W_MESSAGES] = s.w[W_LEVELS] = s.w[W_TRADES] = 0
+        self.trades += trades
         self.stored += levels
         self.chunks += 1
 
 
 _NO_MID: Final = -1
+_HIGHEST_ID: Final = 1 << 62
+"""Stands for all higher ids of executions."""
 
 
 class SheetBoard(Board):
@@ -194,8 +204,9 @@ class SheetBoard(Board):
         mid, bids, asks = self._decode(message)
         if len(bids) > self._max_levels or len(asks) > self._max_levels:
             raise BoardError(f"more than {self._max_levels} levels a side")
-        self._spread(mid, bids, asks)
-        apply_snapshot(self.sheet, len(bids), len(asks))
+        sides = sorted(dict(bids).items(), reverse=True), sorted(dict(asks).items())  # of equal prices the last counts
+        self._spread(mid, *sides)
+        apply_snapshot(self.sheet, *map(len, sides))
         return mid
 
     def _spread(self, mid: int, bids: Sequence[tuple[int, int]], asks: Sequence[tuple[int, int]]) -> None:
@@ -208,6 +219,15 @@ class SheetBoard(Board):
                 self.sheet.lots[side, n] = size
 
 
+class _Feed(MarketFeed):
+    """Live trading's feed, which is told of the executions that it did not see."""
+
+    def know(self, exec_ids: Iterable[int]) -> None:
+        """These are no news any more."""
+        for exec_id in exec_ids:
+            self._is_new(exec_id)
+
+
 class Builder:
     """One pass over messages: the scanner takes those it can read, live trading's feed the rest."""
 
@@ -218,7 +238,9 @@ class Builder:
         board.sheet = self.sheet = s
         s.w[W_TOO_LONG] = cfg.ws.max_frame_bytes
         self._board, self._writer = board, writer
-        self.feed = MarketFeed(cfg, board, is_recorded=True)
+        self.feed = _Feed(cfg, board, is_recorded=True)
+        self._told = 0
+        """Executions of the chunk that the feed knows."""
         self.spelling = spelling(
             unit.product_code, unit.ticks_per_one, unit.lots_per_one, tuple(state.value for state in BOARD_STATES)
         )
@@ -228,14 +250,27 @@ class Builder:
         """Take one message. Raises FeedError for impossible stamps and sizes."""
         if is_full(self.sheet):
             self.turn()
-        raw = b"" if text is None else text.encode()
-        if not scan_message(self.sheet, self.spelling, np.frombuffer(raw, np.uint8), 0, len(raw), recv_ns):
+        line = np.frombuffer(f"{text}}}\n".encode(), np.uint8)
+        if text is None or scan_message(self.sheet, self.spelling, line, 0, recv_ns) < 0:
             self.take_alone(recv_ns, text)
 
     def turn(self) -> None:
         """End the chunk and begin the next."""
+        self._tell()
+        self._told = 0
         self._writer.end()
         self._writer.begin()
+
+    def dated(self) -> int:
+        """Messages of executions that the scanner took since this was last asked. Their dates are right."""
+        count, self.sheet.w[W_DATED] = int(self.sheet.w[W_DATED]), 0
+        return count
+
+    def _tell(self) -> None:
+        """Tell the feed of the executions that the scanner took."""
+        upto = int(self.sheet.w[W_TRADES])
+        self.feed.know(self.sheet.trades[self._told : upto, T_ID].tolist())
+        self._told = upto
 
     def take_alone(self, recv_ns: int, text: str | None) -> None:
         """Take one message that the scanner did not take; the chunk has room for it."""
@@ -254,6 +289,7 @@ class Builder:
             add_message(self.sheet, recv_ns, KIND_BOARD, int(BookStatus.UNKNOWN), 0, 0, now)
         else:
             self._board.mid = _NO_MID
+            self._tell()
             event = self.feed.on_text(text, now)
             if isinstance(event, BoardSnapshot) and self._board.mid == _NO_MID:  # refused: the book is SUSPECT
                 w[W_BOARDS] += 1
@@ -265,25 +301,40 @@ class Builder:
                 w[W_HAS_SNAPSHOT] = 1
                 add_board(self.sheet, recv_ns, now, self._board.mid)
             else:
-                self._store(recv_ns, event)
+                self._store(recv_ns, event, text)
         w[W_ALONE] = 0
 
-    def _store(self, recv_ns: int, event: MarketEvent | None) -> None:
+    def _store(self, recv_ns: int, event: MarketEvent | None, text: str) -> None:
         kind, state = KIND_NONE, 0
         if isinstance(event, PublicTrades):
             kind = KIND_TRADES
             for trade in event.trades:
-                if trade.taker is not None:
-                    self._store_trade(trade, trade.taker)
+                self._store_trade(trade)
+            self._told = int(self.sheet.w[W_TRADES])
+            self._note_day(text)
         elif isinstance(event, VenueStatus) and event.state is not None:
             kind, state = KIND_STATE, BOARD_STATES.index(event.state)
         add_message(self.sheet, recv_ns, kind, state, 0, 0, 0)
 
-    def _store_trade(self, trade: PublicTrade, taker: Side) -> None:
+    def _store_trade(self, trade: PublicTrade) -> None:
+        w = self.sheet.w
+        w[W_LAST_ID] = max(int(w[W_LAST_ID]), min(trade.exec_id, _HIGHEST_ID))
+        if trade.taker is None:
+            return
         if trade.price >= HIGHEST or trade.size >= LARGEST:
             raise BeyondColumns("trade", trade.size, trade.price)
-        self.sheet.w[W_HIGHEST] = max(int(self.sheet.w[W_HIGHEST]), trade.price)
-        self._writer.trade(taker, trade.price, trade.size)
+        w[W_HIGHEST] = max(int(w[W_HIGHEST]), trade.price)
+        self.sheet.trades[w[W_TRADES]] = (w[W_MESSAGES], trade.taker.sign, trade.price, trade.size, 0)
+        w[W_TRADES] += 1
+
+    def _note_day(self, text: str) -> None:
+        """Note the date of an execution, so that the scanner takes the next ones of that day."""
+        found = EXEC_DATE.search(text)
+        day = found[1][:DAY_BYTES].encode() if found is not None else b""
+        midnight_ns = stamp_ns(f"{day.decode()}00:00:00", 0) if len(day) == DAY_BYTES else 0
+        if midnight_ns >= EARLIEST_NS:
+            self.sheet.day[:] = np.frombuffer(day, np.uint8)
+            self.sheet.w[W_DAY_NS] = midnight_ns
 
 
 def write_columns(
@@ -293,7 +344,7 @@ def write_columns(
 
     ``chunk`` is the most messages of a chunk, up to CHUNK.
     """
-    s = sheet()
+    s = sheet(MAX_TRADES)
     s.w[W_CHUNK] = min(chunk, CHUNK)
     with ColumnWriter(folder, s) as writer:
         builder = Builder(cfg, writer, s)
@@ -346,6 +397,7 @@ def read_tapes(tapes: Sequence[Path], builder: Builder) -> None:
                 rest = buffer[used:]
                 if not block:
                     break
+        stamps.dated += builder.dated()
         judge_whole(stamps, path)
         if builder.sheet.w[W_TOTAL]:
             join.ended(int(builder.sheet.w[W_LAST_NS]))
@@ -359,7 +411,7 @@ def _take_lines(
     while at < end:
         if is_full(builder.sheet):
             builder.turn()
-        at, taken = scan_lines(builder.sheet, builder.spelling, text, at, end)
+        at, taken = scan_lines(builder.sheet, builder.spelling, text, at)
         lines += taken
         if is_full(builder.sheet):
             continue
@@ -378,6 +430,7 @@ def _take_lines(
                 logger.warning("{}:{}: the last line is cut off and was dropped", path, number + lines)
                 break
             raise TapeError(f"{path}:{number + lines}: {error}") from error
+        stamps.dated += builder.dated()
         judge(stamps, message, path, number + lines)
         if join.is_break(path, message.recv_ns):
             builder.take_alone(message.recv_ns, None)
