@@ -15,7 +15,7 @@ from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -59,7 +59,7 @@ def config_of(tree: Mapping[str, Any], sections: Mapping[str, Any]) -> AppConfig
 
 
 def open_parts(
-    stack: ExitStack, cfg: AppConfig, account: Account, folder: Path, console: io.StringIO, now_ns: int
+    stack: ExitStack, cfg: AppConfig, account: Account, folder: Path, console: IO[str], now_ns: int
 ) -> LiveParts:
     """What the command opens for a run: journal, logs, screen; until the stack closes."""
     journal = Journal.open(
