@@ -36,6 +36,8 @@ from stall_then_strike.types.dto import NS_PER_MS, BoardSnapshot, BoardState, Bo
 from stall_then_strike.types.instrument import Lots, Ticks
 
 START_NS = 1_639_350_330_000_000_000
+EACH_NS = 100 * NS_PER_MS
+"""Between two messages, by their stamps."""
 TURN = 250
 """Messages in a row for one contender: long enough that each runs on its own warm caches."""
 
@@ -167,7 +169,7 @@ def compare(load: Load) -> Comparison:
             take = contender.take
             gc.disable()
             for number, text in enumerate(texts[start : start + TURN], start):
-                now_ns = START_NS + number * 100 * NS_PER_MS
+                now_ns = START_NS + number * EACH_NS
                 began = perf_counter_ns()
                 take(text, now_ns)
                 spent.append(perf_counter_ns() - began)

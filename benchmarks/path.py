@@ -10,7 +10,7 @@ forgotten us. *warm*: messages a millisecond apart, and the next strike as soon 
 The two are measured in turns. The stages of one strike follow each other without gaps, so they add up to the whole:
 
 =========  ===========================================================================================================
-socket     the bytes are read -> the session gets the frame (aiohttp's frame, the event loop's next turn, pybotters)
+socket     the bytes are read -> the session gets the frame (aiohttp's frame, the event loop's next turn)
 parse      -> the board gets the message
 book       -> the board has its changes
 view       -> the core gets the best without our own orders

@@ -141,13 +141,36 @@ def listed(rows: Sequence[Row]) -> str:
 HEADS: Final = ("what", "median (p99)", "beside", "times", "goal", "")
 JAPANESE_HEADS: Final = ("項目", "中央値 (p99)", "比較対象", "倍", "目標", "")
 
+_JAPANESE: Final = {
+    "not measured": "未計測",
+    "not met": "未達",
+    "met": "達成",
+    "never slower": "常に同等以上",
+    "4 times": "4 倍",
+    "% of a core": "% (1 コア)",
+    "M level changes/s": "百万変更/秒",
+    "messages/s": "件/秒",
+    " s": " 秒",
+    "plain loop": "素朴なループ",
+    "pybotters' store": "pybotters のストア",
+}
+"""Words of the tables in README.ja.md; a longer one comes before one that is in it."""
+
 
 def table(rows: Sequence[Row], *, japanese: bool = False) -> str:
     """The table for a document."""
     heads = JAPANESE_HEADS if japanese else HEADS
     lines = [heads, ("---",) * len(heads)]
-    lines += [(row.figure.japanese if japanese else row.figure.name, *row.cells()) for row in rows]
+    for row in rows:
+        cells = row.cells()
+        lines.append((row.figure.japanese, *map(_in_japanese, cells)) if japanese else (row.figure.name, *cells))
     return "\n".join(f"| {' | '.join(line)} |".replace("  ", " ") for line in lines)
+
+
+def _in_japanese(cell: str) -> str:
+    for word, translated in _JAPANESE.items():
+        cell = re.sub(rf"{word}(?!\w)", translated, cell)
+    return cell
 
 
 def marked(name: str) -> re.Pattern[str]:

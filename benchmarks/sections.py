@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -47,7 +48,7 @@ STRIKE_PATH: Final = [
 
 def strike_path(quick: bool) -> Readings:
     """A strike through our own process."""
-    cold, warm = path.measure(20 if quick else 100)
+    cold, warm = path.measure(20 if quick else 80)
     return {
         f"{kind} {one.name}": Reading(value=one.median_ns / _NS_PER_US, p99=one.p99_ns / _NS_PER_US)
         for kind, shares in (("cold", cold), ("warm", warm))
@@ -163,16 +164,18 @@ def decision(quick: bool) -> Readings:
 
 # --- Beside cryptofeed ----------------------------------------------------------------------------------------------
 
+_DECIDED: Final = ", with decision"
 BOOKS: Final = [
     Figure(
-        key=load,
-        name=f"text → best prices, {load}",
+        key=load + decided,
+        name=f"text → best prices{decided}, {load}",
         unit="messages/s",
         beside="cryptofeed",
         goal=62_000,
         is_rate=True,
-        japanese={"600 levels": "板の更新の速さ、600 本"}.get(load, ""),
+        japanese={"600 levels": "板の更新の速さ、600 本"}.get(load + decided, ""),
     )
+    for decided in ("", _DECIDED)
     for load in LOADS[:2]
 ]
 
@@ -183,7 +186,67 @@ def books(quick: bool) -> Readings:
     for name, levels in zip(LOADS, (300, 1_000), strict=False):
         load = messages.made(levels, 300 if quick else 3_000)
         rates = cryptofeed_book.compare(load)
-        found[name] = rates if isinstance(rates, str) else Reading(value=rates.ours, other=rates.cryptofeed)
+        if isinstance(rates, str):
+            found[name] = found[name + _DECIDED] = rates
+            continue
+        found[name] = Reading(value=rates.ours, other=rates.cryptofeed)
+        found[name + _DECIDED] = Reading(value=rates.decided, other=rates.cryptofeed)
+    return found
+
+
+# --- Research -------------------------------------------------------------------------------------------------------
+
+_CHANGES: Final = "M level changes/s"
+RESEARCH: Final = [
+    Figure(
+        key="first",
+        name="first replay on a machine, compiled for it",
+        unit="s",
+        goal=30,
+        japanese="最初のリプレイ、コンパイルを含む",
+    ),
+    Figure(key="later", name="a later one, from the start of its process", unit="s"),
+    Figure(key="preparation", name="preparation of a tape", unit="s", beside="orjson.loads of its lines"),
+    Figure(
+        key="interpreted",
+        name="interpreted replay",
+        unit=_CHANGES,
+        goal=0.3,
+        is_rate=True,
+        japanese="インタープリターでのリプレイ",
+    ),
+    Figure(key="by time", name="interpreted replay, by all the time that passes", unit=_CHANGES, is_rate=True),
+    Figure(key="compiled", name="compiled replay", unit=_CHANGES, beside="hftbacktest", is_rate=True),
+    Figure(
+        key="set",
+        name="a set of a sweep",
+        unit="ms",
+        beside="hftbacktest",
+        ratio_goal=4,
+        japanese="パラメーター探索の 1 組",
+    ),
+]
+
+
+def research(quick: bool) -> Readings:
+    """Replays of a generated tape."""
+    from benchmarks import replays  # needs the extra research
+
+    hours = 0.2 if quick else replays.HOURS
+    own, prepared = (one := replays.measure(hours)), one.preparation
+    found: dict[str, Reading | str] = {
+        "first": Reading(value=own.first_s),
+        "later": Reading(value=own.later_s),
+        "preparation": Reading(value=prepared.ours_s, other=prepared.orjson_s),
+        "interpreted": Reading(value=own.interpreted / 1e6),
+        "by time": Reading(value=own.interpreted_by_time / 1e6),
+        "compiled": Reading(value=own.compiled / 1e6),
+        "set": "hftbacktest is not installed: scripts/setup crosscheck",
+    }
+    with suppress(ModuleNotFoundError):
+        other = replays.beside(hours)
+        found["compiled"] = Reading(value=own.compiled / 1e6, other=other.roi / 1e6)
+        found["set"] = Reading(value=other.set_s * 1e3, other=other.their_set_s * 1e3)
     return found
 
 
@@ -218,7 +281,7 @@ IDLE: Final = [
 
 def at_rest(quick: bool) -> Readings:
     """What a run takes that has nothing to do."""
-    looking = idle.measure(idle.QUICK_S if quick else idle.SECONDS / 2)
+    looking = idle.measure(idle.QUICK_S if quick else idle.SECONDS / 3)
     return {
         "core": Reading(value=100 * looking.core_share),
         "memory": Reading(value=looking.rss_end_mb),
@@ -265,6 +328,7 @@ SECTIONS: Final[Sequence[Section]] = (
     Section(key="live", title="exchange to exchange", figures=LIVE, measure=live),
     Section(key="decision", title="message to decision", figures=DECISION, measure=decision),
     Section(key="books", title="messages a second", figures=BOOKS, measure=books),
+    Section(key="research", title="replays", figures=RESEARCH, measure=research),
     Section(key="weight", title="what is installed, started and written", figures=WEIGHT, measure=weight),
     Section(key="idle", title="a run that only looks", figures=IDLE, measure=at_rest),
     Section(key="lighter", title="at Lighter", figures=ON_LIGHTER, measure=on_lighter),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import lighter_data, loopback_latency, preparation, sweep_work
+from benchmarks import idle, light, lighter_data, loopback_latency, preparation, sweep_work
 from benchmarks.limits import MANY, WIDE
 from stall_then_strike.config.models import LimitsConfig
 
@@ -55,3 +55,15 @@ def test_market_data_of_lighter_arrive_whole_and_books_are_kept_faster_than_by_t
     rates = lighter_data.rates(count=3, sdk_updates=5, updates=20)
     assert (rates.updates, rates.long_updates) == (15, 60)
     assert rates.times > 1
+
+
+def test_run_that_only_looks_is_read_off_the_kernel() -> None:
+    one = idle.measure(2.0)
+    assert one.messages > 0
+    assert one.core_share > 0
+    assert 0 < one.rss_start_mb <= one.rss_end_mb * 2
+    assert one.wake_ups_per_s > 1
+
+
+def test_start_of_a_command_takes_time() -> None:
+    assert light.help_s(1) > 0

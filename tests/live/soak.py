@@ -85,6 +85,11 @@ class Soak:
         edges = [counts[round(number * (len(counts) - 1) / parts)] for number in range(parts + 1)]
         return [after - before for before, after in pairwise(edges)]
 
+    def memory_by_parts(self, parts: int) -> list[float]:
+        """Memory at the end of each of so many equal stretches, in MB: whether growth ends."""
+        last = len(self.samples) - 1
+        return [round(self.samples[round(number * last / parts)].rss_kb / 1_024, 1) for number in range(parts + 1)]
+
     def problems(self, *, rss_mb_per_hour: float) -> list[str]:
         """What must not be."""
         found: list[str] = []
@@ -126,6 +131,7 @@ class Soak:
         last = self.samples[-1]
         lines += [
             f"memory slope {self.rss_slope():+.2f} MB an hour of the exchange's time",
+            f"memory by sixths {self.memory_by_parts(6)}",
             f"loop lag p99 {last.inside['lag_p99_ms']} ms",
             f"strikes {last.inside['strikes']}, by sixths {self.strikes_by_parts(6)}; fills {self.fills}",
             f"calls refused for limits {self.refused}; books: {self.books or 'equal'}; exit code {self.exit_code}",

@@ -138,9 +138,8 @@ class ToyVenue:
         while True:
             now_ns, chance = self.clock.now_ns(), self.random.random()
             self.mid += self.random.choice((-1, 1)) if chance < 0.05 else 0
-            self.feed.board.replace([(Ticks(self.mid - 5), SIZE)], [(Ticks(self.mid + 5), SIZE)])
-            self.feed.view.on_board(None, True, now_ns)
-            self.listener.on_session(self.feed.view.snapshot(now_ns), 0)
+            self.feed.board.replace({Ticks(self.mid - 5): SIZE}, {Ticks(self.mid + 5): SIZE})
+            self.listener.on_session(self.feed.view.on_board(None, True, now_ns), 0)
             for order in [one for one in self.orders.values() if one.state is ReportedState.ACTIVE]:
                 if order.price is not None and self.random.random() < 0.05:
                     self._fill(order, order.price)

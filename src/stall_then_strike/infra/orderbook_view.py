@@ -35,6 +35,7 @@ Needed when another order of exactly our size arrived in the batch in which ours
 
 _snapshot: Final = tuple.__new__
 """Builds a BoardSnapshot without the class's own constructor, for speed: one is made for every board message."""
+_BUY, _SELL = Side.BUY, Side.SELL
 _OK, _UNKNOWN, _SUSPECT = BookStatus.OK, BookStatus.UNKNOWN, BookStatus.SUSPECT
 
 
@@ -99,36 +100,33 @@ class OrderBookView:
         for key in [key for key, at in own.items() if not at.remaining and not at.displayed]:
             del own[key]
 
-    def on_board(self, mid_ticks: int | None, is_snapshot: bool, now_ns: int) -> None:
-        """Update status and best after the board applied a message; ``mid_ticks`` is its mid price, if it has one.
+    def on_board(self, mid_ticks: int | None, is_snapshot: bool, now_ns: int) -> BoardSnapshot:
+        """The best and the status after the board applied a message; ``mid_ticks`` is its mid price, if it has one.
 
         A delta must be neither applied nor reported here while the book is UNKNOWN.
         """
         board = self.board
-        raw_bid, raw_ask = board.best_bid, board.best_ask
-        status = _SUSPECT
-        if raw_bid and raw_bid < raw_ask and (mid_ticks is None or (raw_bid + raw_ask) // 2 == mid_ticks):
-            status = _OK
+        bid, ask = board.best_bid, board.best_ask
+        bid_size, ask_size = board.best_bid_size, board.best_ask_size
         was_unknown = self._status is _UNKNOWN
         self.checked += 1
-        self.agreed += status is _OK
+        if bid and bid < ask and (mid_ticks is None or (bid + ask) // 2 == mid_ticks):
+            self.agreed += 1
+            status = _OK
+        else:
+            status = _SUSPECT
         if self._own:
             self._settle_own(is_snapshot, was_unknown)
-        if self._own:
-            best_bid, bid_size = self._best_of_others(Side.BUY)
-            best_ask, ask_size = self._best_of_others(Side.SELL)
-            if not best_bid or not best_ask:
+            bid, bid_size = self._best_of_others(_BUY)
+            ask, ask_size = self._best_of_others(_SELL)
+            if not bid or not ask:
                 status = _SUSPECT
-        else:
-            best_bid, bid_size = raw_bid, board.best_bid_size
-            best_ask, ask_size = raw_ask, board.best_ask_size
-        if best_bid != self._best_bid or best_ask != self._best_ask or was_unknown:
-            self._best_bid = best_bid
-            self._best_ask = best_ask
+        if bid != self._best_bid or ask != self._best_ask or was_unknown:
+            self._best_bid, self._best_ask = bid, ask
             self._best_since_ns = now_ns
-        self._bid_size = bid_size
-        self._ask_size = ask_size
+        self._bid_size, self._ask_size = bid_size, ask_size
         self._status = status
+        return _snapshot(BoardSnapshot, (now_ns, bid, bid_size, ask, ask_size, self._best_since_ns, status))
 
     def doubt(self) -> None:
         """Make an OK book SUSPECT until a message agrees with it: a board message was refused."""
@@ -171,7 +169,11 @@ class OrderBookView:
         return self._best_of_others(side)[0]
 
     def _best_of_others(self, side: Side) -> tuple[Ticks, Lots]:
-        return next(self.levels(side), (Ticks(0), Lots(0)))
+        board = self.board
+        price, size = (board.best_bid, board.best_bid_size) if side is _BUY else (board.best_ask, board.best_ask_size)
+        at = self._own.get((side, price))
+        others = size if at is None else Lots(size - at.displayed)
+        return (price, others) if others > 0 else next(self.levels(side), (Ticks(0), Lots(0)))
 
     def _settle_own(self, is_snapshot: bool, anew: bool) -> None:
         """Compute which part of each tracked level is ours. ``anew``: also where the level's size has not changed."""

@@ -53,7 +53,7 @@ from stall_then_strike.infra.bitflyer.private_side import PrivateEvent, PrivateS
 from stall_then_strike.infra.bitflyer.store import BitflyerStore, Board
 from stall_then_strike.infra.bitflyer.subscriptions import Subscriptions
 from stall_then_strike.infra.clock import ScaledClock, perf_ns
-from stall_then_strike.infra.line.close_words import HearingSocket, hear_closes
+from stall_then_strike.infra.line.close_words import HearingSocket, use_hearing_sockets
 from stall_then_strike.infra.line.connection_rules import PAUSE_MAX_S, Silence, Silences
 from stall_then_strike.infra.line.frame_tap import FrameTap
 from stall_then_strike.infra.line.handshakes import Handshakes
@@ -65,7 +65,6 @@ from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, BoardSnapshot, Book
 from stall_then_strike.types.errors import FeedError, LoginRefused
 
 if TYPE_CHECKING:
-    from pybotters.typedefs import WsStrHandler
     from pybotters.ws import ClientWebSocketResponse, WebSocketApp
 
 # All in real seconds, whatever the clock's speed.
@@ -215,7 +214,6 @@ class PyBotterSession:
             ),
             trace_configs=[self._handshakes.trace()],
         )
-        hear_closes(self._client)
         if self._private is not None:
             self._private.open()
         return self
@@ -255,11 +253,11 @@ class PyBotterSession:
             URL(url)
         except ValueError as error:
             raise FeedError(f"{url} is not an address: {error}") from None
+        use_hearing_sockets(client, self._on_frame)
         self._app = client.ws_connect(
             url,
             send_json=self._subscriptions.requests(),
             # With decode_text off frames arrive as bytes: orjson checks the UTF-8, so a bad frame breaks nothing.
-            hdlr_str=cast("WsStrHandler", self._on_frame),
             hdlr_bytes=self._on_binary,
             backoff=(1.0, 1.0, 1.0, 0.5),  # after an error a random wait below 0.5 s; `handshakes.py` sets the pace
             heartbeat=HEARTBEAT_S,
@@ -346,7 +344,7 @@ class PyBotterSession:
     # --- Frames ------------------------------------------------------------------------------------------------------
 
     def _on_frame(self, data: bytes, ws: ClientWebSocketResponse) -> None:
-        """Handle a text frame. pybotters would log an exception and go on, so it is kept for ``wait_failed``."""
+        """Handle a text frame. pybotters would log an exception and connect anew, so it is kept for ``wait_failed``."""
         if self._outcome.failure is not None:
             return
         try:

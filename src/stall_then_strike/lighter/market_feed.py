@@ -177,8 +177,7 @@ class LighterMarketFeed(OfRecordings):
         settles = change.is_snapshot or recv_ns - self._settled_ns >= SETTLE_NS
         if settles:
             self._settled_ns = recv_ns
-        self.view.on_board(None, settles, recv_ns)
-        return self.view.snapshot(recv_ns)
+        return self.view.on_board(None, settles, recv_ns)
 
     def _on_bad_book(self, error: BoardError, recv_ns: int) -> BoardSnapshot:
         if not isinstance(error, BookGap):

@@ -26,11 +26,10 @@ def steps(value: Any, decimals: int) -> int:
     The venue writes all decimals of the market, so that the text without its point is the number of steps.
     """
     if type(value) is str and len(value) <= _LONGEST_NUMBER:
-        digits = value.replace(".", "", 1)
-        if digits.isdecimal():
-            if len(value) > decimals and value[-1 - decimals] == "." if decimals else digits == value:
+        whole, _, part = value.partition(".")
+        if (digits := whole + part).isdecimal():
+            if len(part) == decimals:
                 return int(digits)
-            whole, _, part = value.partition(".")
             if not part[decimals:].strip("0"):
                 return int(whole + part[:decimals].ljust(decimals, "0"))
     raise ValueError(f"{str(value)[:_LONGEST_NUMBER]!r} is not a number with at most {decimals} decimals")

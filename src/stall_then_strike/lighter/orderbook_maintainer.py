@@ -15,7 +15,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import Any, Final
 
-from stall_then_strike.infra.levels import MAX_LEVELS, BoardError, Level, Levels
+from stall_then_strike.infra.levels import MAX_LEVELS, BoardError, Level, Levels, Sizes
 from stall_then_strike.lighter.markets import Market
 from stall_then_strike.lighter.messages import steps
 from stall_then_strike.types.dto import Side
@@ -89,7 +89,7 @@ class OrderBookMaintainer(Levels):
 
     def reset(self) -> None:
         """Forget the book: its connection or its subscription ended."""
-        self.replace((), ())
+        self.replace({}, {})
         self.is_known = False
         self.nonce = self.offset = self._old = 0
 
@@ -107,7 +107,7 @@ class OrderBookMaintainer(Levels):
         self.reset()
         return BookGap(why)
 
-    def _read(self, message: dict[str, Any]) -> tuple[list[Level], list[Level], int, int, int | None]:
+    def _read(self, message: dict[str, Any]) -> tuple[Sizes, Sizes, int, int, int | None]:
         """Bids, asks, nonce, offset and begin_nonce of a message. Raises BoardError."""
         book = message.get("order_book")
         if type(book) is not dict:
@@ -119,19 +119,19 @@ class OrderBookMaintainer(Levels):
         return _read_levels(book.get("bids"), *places), _read_levels(book.get("asks"), *places), nonce, offset, begin
 
 
-def _read_levels(rows: Any, price_decimals: int, size_decimals: int) -> list[Level]:
-    """Price in ticks and size in lots of each level, all checked. Raises BoardError."""
+def _read_levels(rows: Any, price_decimals: int, size_decimals: int) -> Sizes:
+    """Sizes in lots by price in ticks, all checked. Raises BoardError."""
     if rows is None:
-        return []
+        return {}
     if type(rows) is not list:
         raise BoardError("bids and asks must be arrays")
-    levels: list[Any] = []  # Any, because calling Ticks and Lots here would cost as much as the rest of the loop
+    levels: Sizes = {}
     try:
         for row in rows:
             ticks = steps(row["price"], price_decimals)
             if not ticks:
                 raise BoardError("a level has the price 0")
-            levels.append((ticks, steps(row["size"], size_decimals)))
+            levels[ticks] = steps(row["size"], size_decimals)
     except (KeyError, TypeError, ValueError) as error:
         raise BoardError(f"a level cannot be read: {error}") from None
     return levels

@@ -1,6 +1,6 @@
 """A snapshot as it goes over the daemon's socket, and made again by programs that ask there.
 
-It goes as orjson writes it, which costs the trading loop an eighth of what :func:`as_plain` would: fields under their
+It goes as orjson writes it, which costs the trading loop a seventh of what :func:`as_plain` would: fields under their
 own names, stamps in nanoseconds, decimals as texts with all their digits. For people it is made plain by who asked.
 """
 

@@ -239,8 +239,7 @@ class MarketFeed(OfRecordings):
             raise RefusedFrame(Refusal.BAD_BOARD, str(error)) from None
         self._board_deltas += 1
         self.heard_ns[self.board_channel] = recv_ns
-        self.view.on_board(mid, False, recv_ns)
-        return self.view.snapshot(recv_ns)
+        return self.view.on_board(mid, False, recv_ns)
 
     def _on_snapshot(self, content: Any, recv_ns: int) -> BoardSnapshot:
         try:
@@ -250,8 +249,7 @@ class MarketFeed(OfRecordings):
         self._has_snapshot = True
         self._board_snapshots += 1
         self.heard_ns[self.snapshot_channel] = recv_ns
-        self.view.on_board(mid, True, recv_ns)
-        return self.view.snapshot(recv_ns)
+        return self.view.on_board(mid, True, recv_ns)
 
     def _on_executions(self, content: Any, recv_ns: int) -> PublicTrades | None:
         if type(content) is not list or len(content) > MAX_TRADES:

@@ -16,15 +16,15 @@ from __future__ import annotations
 
 from asyncio import Queue
 from collections.abc import Iterator
-from math import floor
+from math import floor, inf
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pybotters.models import bitflyer as pybotters_bitflyer
 from pybotters.store import StoreChange, StoreStream
 
-from stall_then_strike.infra.levels import MAX_LEVELS, BoardError, Level, Levels
+from stall_then_strike.infra.levels import MAX_LEVELS, BoardError, Levels, Sizes
 from stall_then_strike.types.dto import Side
-from stall_then_strike.types.instrument import Instrument, Lots, Ticks
+from stall_then_strike.types.instrument import Instrument, Ticks
 
 if TYPE_CHECKING:
     from pybotters.ws import ClientWebSocketResponse
@@ -35,11 +35,13 @@ Item = dict[str, Any]
 _BUY: Final = Side.BUY
 _SELL: Final = Side.SELL
 
+_Changes = tuple[Sizes, float, float]
+"""Changed sizes by price in ticks, the lowest of these prices and the highest."""
+_LARGE: Final = 1e6
+"""Sizes from here on are checked as unusual ones are: lots of them may not be exact."""
+
 SNAPSHOT_PREFIX: Final = "lightning_board_snapshot_"
 DELTA_PREFIX: Final = "lightning_board_"
-
-
-_NONE: Final = Lots(0)
 
 
 class BoardStream(StoreStream):
@@ -61,20 +63,21 @@ class Board(Levels, pybotters_bitflyer.Board):
 
     def __init__(self, instrument: Instrument, *, max_levels: int = MAX_LEVELS) -> None:
         """Start empty."""
-        Levels.__init__(self, instrument.product_code, max_levels)
-        pybotters_bitflyer.Board.__init__(self, "board")
         # Floats, so that a wrong type on the wire fails at the multiplication: a str times an int is a longer str.
         self._ticks_per_one = float(instrument.ticks_per_one)
-        self._lots_per_one = float(instrument.lots_per_one)
+        self._lots_per_one = lots_per_one = float(instrument.lots_per_one)
+        Levels.__init__(self, instrument.product_code, max_levels, lambda size: floor(size * lots_per_one + 0.5))
+        pybotters_bitflyer.Board.__init__(self, "board")
 
     # --- Intake ------------------------------------------------------------------------------------------------------
 
     def apply_delta(self, message: Item) -> int:
         """Apply a ``lightning_board`` message; return its mid price in ticks. Raises BoardError for a bad message."""
-        mid, bids, asks = self._decode(message)
-        self.merge(bids, asks)
+        mid, (bids, _, highest_bid), (asks, lowest_ask, _) = self._decode(message)
+        self._change(bids, highest_bid, asks, lowest_ask)
         self.mid_price[self.product_code] = message["mid_price"]
-        self._wake("update", message)
+        if self._queues or self._events:
+            self._wake("update", message)
         return mid
 
     def apply_snapshot(self, message: Item) -> int:
@@ -82,7 +85,7 @@ class Board(Levels, pybotters_bitflyer.Board):
 
         Raises BoardError for a bad message.
         """
-        mid, bids, asks = self._decode(message)
+        mid, (bids, _, _), (asks, _, _) = self._decode(message)
         self.replace(bids, asks)
         self.mid_price[self.product_code] = message["mid_price"]
         self._wake("insert", message)
@@ -90,12 +93,12 @@ class Board(Levels, pybotters_bitflyer.Board):
 
     def clear(self) -> None:
         """Forget all levels."""
-        self.replace((), ())
+        self.replace({}, {})
         self.mid_price.clear()
         self._wake("delete", {})
 
-    def _decode(self, message: Item) -> tuple[int, list[Level], list[Level]]:
-        """Return the mid price in ticks and the changed levels of both sides. Raises BoardError."""
+    def _decode(self, message: Item) -> tuple[int, _Changes, _Changes]:
+        """The mid price in ticks and the changes of both sides. Raises BoardError."""
         try:
             mid, bids, asks = message["mid_price"], message["bids"], message["asks"]
             if bids.__class__ is not list or asks.__class__ is not list:
@@ -142,11 +145,11 @@ class Board(Levels, pybotters_bitflyer.Board):
             product_code, side, price = item["product_code"], item["side"], item["price"]
         except KeyError:
             return None
-        sizes = {"asks": self._asks, "bids": self._bids}.get(side)
-        if sizes is None or product_code != self.product_code:
+        at = {"asks": _SELL, "bids": _BUY}.get(side)
+        if at is None or product_code != self.product_code:
             return None
         ticks = Ticks(round(price * self._ticks_per_one))
-        lots = sizes.get(ticks, _NONE)
+        lots = self.size_at(at, ticks)
         if not lots or ticks / self._ticks_per_one != price:
             return None
         return self._item(side, ticks, lots)
@@ -195,37 +198,41 @@ class Board(Levels, pybotters_bitflyer.Board):
             self.apply_delta(message)
 
 
-def _decode_levels(levels: list[Item], ticks_per_one: float, lots_per_one: float) -> list[Level]:
-    """Price in ticks and size in lots of each level, all checked; the hot loop of the project.
+def _decode_levels(levels: list[Item], ticks_per_one: float, lots_per_one: float) -> _Changes:
+    """Sizes by price in ticks, all checked, and the lowest and the highest price; the hot loop of the project.
 
-    ``floor`` gives what ``int`` gives for a float, raises for what is not a number, and is faster.
+    Sizes stay as they are on the wire: most of them are never read.
     """
-    # Any, because calling Ticks and Lots here would cost as much as the rest of the loop.
-    decoded: list[Any] = []
+    changes: Sizes = {}
+    lowest, highest = inf, 0.0
     for level in levels:
         price, size = level["price"], level["size"]
-        scaled = price * ticks_per_one
-        ticks = floor(scaled)
-        # Prices 0 and 1 are checked in full: False and True are integers too. Comparing sizes with floats is faster.
-        if scaled - ticks or ticks < 2 or not size >= 0.0 or size is True or size is False:
-            ticks = _checked_ticks(price, size, ticks_per_one)
+        ticks = price * ticks_per_one
+        # Prices 0 and 1 are checked in full: False and True are integers too. Comparing with floats is faster.
+        if ticks < 2.0 or not 0.0 <= size < _LARGE or size is True or size is False or not ticks.is_integer():
+            ticks = _checked_ticks(price, size, ticks_per_one, lots_per_one)
             if not ticks:
                 continue
-        decoded.append((ticks, floor(size * lots_per_one + 0.5) if size else 0))
-    return decoded
+        changes[ticks] = size
+        if ticks > highest:
+            highest = ticks
+        if ticks < lowest:
+            lowest = ticks
+    return changes, lowest, highest
 
 
-def _checked_ticks(price: Any, size: Any, ticks_per_one: float) -> Ticks:
+def _checked_ticks(price: Any, size: Any, ticks_per_one: float, lots_per_one: float) -> float:
     """Ticks of an unusual level; zero for a level to be ignored. Raises BoardError for an impossible one."""
     if type(size) not in (int, float) or not size >= 0:
         raise BoardError(f"size {size!r} is not a size")
     if type(price) not in (int, float) or not price >= 0:
         raise BoardError(f"price {price!r} is not a price")
+    floor(size * lots_per_one)  # raises for one that is too large for a float
     # The double nearest to a decimal price equals the correctly rounded quotient of its ticks, so compare those.
     ticks = round(price * ticks_per_one)
     if ticks / ticks_per_one != price:
         raise BoardError(f"price {price!r} is off the grid")
-    return Ticks(ticks)
+    return float(ticks)
 
 
 class BitflyerStore(pybotters_bitflyer.bitFlyerDataStore):

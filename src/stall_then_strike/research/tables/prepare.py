@@ -21,7 +21,7 @@ from loguru import logger
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.bitflyer.feed import MAX_TRADES, MarketFeed
 from stall_then_strike.infra.bitflyer.store import Board
-from stall_then_strike.infra.levels import MAX_LEVELS, BoardError
+from stall_then_strike.infra.levels import MAX_LEVELS, BoardError, Sizes
 from stall_then_strike.infra.market_source import MarketEvent
 from stall_then_strike.research.tables.columns import (
     BOARD_STATES,
@@ -190,7 +190,7 @@ class SheetBoard(Board):
 
     def apply_delta(self, message: dict[str, Any]) -> int:
         """As the board's."""
-        mid, bids, asks = self._decode(message)
+        mid, (bids, _, _), (asks, _, _) = self._decode(message)
         w = self.sheet.w
         if len(bids) + w[W_BIDS] > self._max_levels or len(asks) + w[W_ASKS] > self._max_levels:
             raise BoardError(f"more than {self._max_levels} levels a side")
@@ -201,18 +201,19 @@ class SheetBoard(Board):
 
     def apply_snapshot(self, message: dict[str, Any]) -> int:
         """As the board's."""
-        mid, bids, asks = self._decode(message)
+        mid, (bids, _, _), (asks, _, _) = self._decode(message)
         if len(bids) > self._max_levels or len(asks) > self._max_levels:
             raise BoardError(f"more than {self._max_levels} levels a side")
-        sides = sorted(dict(bids).items(), reverse=True), sorted(dict(asks).items())  # of equal prices the last counts
+        sides = dict(sorted(bids.items(), reverse=True)), dict(sorted(asks.items()))
         self._spread(mid, *sides)
         apply_snapshot(self.sheet, *map(len, sides))
         return mid
 
-    def _spread(self, mid: int, bids: Sequence[tuple[int, int]], asks: Sequence[tuple[int, int]]) -> None:
+    def _spread(self, mid: int, bids: Sizes, asks: Sizes) -> None:
         self.mid = min(mid, HIGHEST)  # compared with the book's, which is below that
         for side, levels in enumerate((bids, asks)):
-            for n, (price, size) in enumerate(levels):
+            for n, (ticks, wire_size) in enumerate(levels.items()):
+                price, size = int(ticks), self._lots_of(wire_size)
                 if price >= HIGHEST or size >= LARGEST:
                     raise BeyondColumns("level", size, price)
                 self.sheet.ticks[side, n] = price
