@@ -5,8 +5,8 @@ BIN := .venv/bin
 WORKERS := 6
 # A worker that dies ends the run: where xdist replaces it after the last file was given out, it waits forever.
 SIDE_BY_SIDE = -n $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0
-# Tests marked alone are sensitive to load: they come last, one for each core.
-TWO_AT_A_TIME = -n 2 --dist loadfile --max-worker-restart 0
+# Tests marked alone are sensitive to load: they come last, and few at a time. Three, as most of them mostly wait.
+FEW_AT_A_TIME = -n 3 --dist loadfile --max-worker-restart 0
 # A test of real time can fail for want of the processor beside others: what failed is repeated alone, and has to pass.
 # Only after exit code 1: all tests ran, and some failed.
 AGAIN = { test $$? -eq 1 && echo "repeating alone what failed:" && \
@@ -17,7 +17,7 @@ FAST := tests/config tests/engine tests/infra tests/sim tests/types
 # Tests start hundreds of commands, and each starts a fifth sooner where its bytecode is kept.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test quick compiled check bench facts results same chaos lighter kills trials fuzz crosscheck soak docs diagrams lock clean
+.PHONY: help setup demo test quick kernels bytecode check bench facts results same chaos lighter kills trials fuzz crosscheck soak docs diagrams lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-11s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,18 +30,21 @@ demo: ## a minute of paper trading on the embedded exchange; sets up only what t
 	$(BIN)/run_paper --sim --duration 60 --seed 7
 
 test: setup ## all checks and all tests
-	@$(MAKE) --no-print-directory -j2 check compiled
+	@$(MAKE) --no-print-directory -j2 check kernels bytecode
 	$(BIN)/pytest $(SIDE_BY_SIDE) -m "not alone" || $(AGAIN)
-	$(BIN)/pytest $(TWO_AT_A_TIME) -m alone $(ALONE) || $(AGAIN)
+	$(BIN)/pytest $(FEW_AT_A_TIME) -m alone $(ALONE) || $(AGAIN)
 
 quick: WORKERS := 3
 quick: setup ## the checks and the tests of the pure and the fast parts, below two minutes
 	@$(MAKE) --no-print-directory check
 	$(BIN)/pytest $(SIDE_BY_SIDE) -m "not slow" $(FAST)
 
-# Before tests run side by side: each worker that found nothing compiled would compile it all, kernels and tests.
-compiled:
+# Before tests run side by side: each worker that found nothing compiled would compile it all, kernels and tests. The
+# kernels take as long as the checks and the bytecode together.
+kernels:
 	@$(BIN)/python -m tests.research.replay.compile_first
+
+bytecode:
 	@$(BIN)/pytest --collect-only -qq >/dev/null || true # what is wrong is told when they run
 
 check: ## the checks that run nothing: lint, format, types, layers

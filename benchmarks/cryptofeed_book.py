@@ -19,6 +19,8 @@ from time import process_time_ns
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from benchmarks.messages import Load
 
 VARIABLE: Final = "CRYPTOFEED_PYTHON"
@@ -34,33 +36,41 @@ class Rates:
     ours: float
     decided: float
     """Ours with the decision."""
-    cryptofeed: float
+    cryptofeed: float | None
+    why_not: str = ""
+    """Why there is nothing of cryptofeed."""
 
 
-def compare(load: Load) -> Rates | str:
-    """Take the load in turns; or why not."""
+def compare(load: Load) -> Rates:
+    """Take the load in turns."""
     python = os.environ.get(VARIABLE)
-    if not python:
-        return f"no {VARIABLE}"
+    spent: tuple[list[int], list[int], list[int]] = ([], [], [])
+    why_not = "" if python else f"no {VARIABLE}"
+    others = _other(python, load) if python else iter(())
+    for _ in range(_TURNS):
+        try:
+            their_ns, *theirs = next(others, (0,))
+        except (OSError, json.JSONDecodeError):
+            their_ns, theirs, why_not = 0, [], f"{python} does not run it"
+        our_ns, *ours = _ours(load)
+        if theirs and theirs != ours:
+            raise AssertionError(f"the books disagree: {theirs}, ours {ours}")
+        for times, ns in zip(spent, (our_ns, _decided(load), their_ns), strict=True):
+            times.append(ns)
+    each = [0.0 if 0 in times else len(load.delta_texts) * _NS_PER_S / min(times) for times in spent]
+    return Rates(load=load.name, ours=each[0], decided=each[1], cryptofeed=each[2] or None, why_not=why_not)
+
+
+def _other(python: str, load: Load) -> Iterator[tuple[int, float, float]]:
+    """Its turns, each when asked for. Raises OSError and JSONDecodeError where that Python does not run it."""
     with Popen([python, __file__], stdin=PIPE, stdout=PIPE, text=True) as other:  # noqa: S603 - named by the user
         if other.stdin is None or other.stdout is None:
             raise AssertionError("both are pipes")
-        try:
-            other.stdin.write(json.dumps([load.snapshot_text, *load.delta_texts]) + "\n")
-            spent: tuple[list[int], list[int], list[int]] = ([], [], [])
-            for _ in range(_TURNS):
-                other.stdin.write("\n")
-                other.stdin.flush()
-                their_ns, *theirs = json.loads(other.stdout.readline())
-                our_ns, *ours = _ours(load)
-                if theirs != ours:
-                    raise AssertionError(f"the books disagree: {theirs}, ours {ours}")
-                for times, ns in zip(spent, (our_ns, _decided(load), their_ns), strict=True):
-                    times.append(ns)
-        except (OSError, json.JSONDecodeError):
-            return f"{python} does not run it"
-    ours_s, decided_s, theirs_s = (len(load.delta_texts) * _NS_PER_S / min(times) for times in spent)
-    return Rates(load=load.name, ours=ours_s, decided=decided_s, cryptofeed=theirs_s)
+        other.stdin.write(json.dumps([load.snapshot_text, *load.delta_texts]) + "\n")
+        for _ in range(_TURNS):
+            other.stdin.write("\n")
+            other.stdin.flush()
+            yield tuple(json.loads(other.stdout.readline()))
 
 
 def _ours(load: Load) -> tuple[int, float, float]:

@@ -37,6 +37,8 @@ class Reading:
     p99: float | None = None
     other: float | None = None
     other_p99: float | None = None
+    why_alone: str = ""
+    """Why nothing stands beside it, if something should."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ class Row:
         figure, read, ratio = self.figure, self.reading, self.ratio
         if isinstance(read, str):
             return "not measured", read, "", goal_of(figure), ""
-        other = "" if read.other is None else f"{figure.beside} {_both(read.other, read.other_p99)}"
+        other = read.why_alone if read.other is None else f"{figure.beside} {_both(read.other, read.other_p99)}"
         times = "" if ratio is None else amount(ratio)
         met = "" if self.is_met is None else "met" if self.is_met else "not met"
         return f"{_both(read.value, read.p99)} {figure.unit}".rstrip(), other, times, goal_of(figure), met
@@ -111,12 +113,12 @@ def _both(value: float, p99: float | None) -> str:
 
 
 def goal_of(figure: Figure) -> str:
-    """The goals in words."""
+    """The goals in words, in the figure's unit."""
     sign = "≥" if figure.is_rate else "≤"
     parts = []
     if figure.goal is not None:
         p99 = "" if figure.p99_goal is None else f" ({figure.p99_goal:,g})"
-        parts.append(f"{sign} {figure.goal:,g}{p99} {figure.unit}".rstrip())
+        parts.append(f"{sign} {figure.goal:,g}{p99}")
     if figure.ratio_goal is not None:
         parts.append("never slower" if figure.ratio_goal == 1 else f"{figure.ratio_goal:g} times")
     return ", ".join(parts)
@@ -125,7 +127,13 @@ def goal_of(figure: Figure) -> str:
 def listed(rows: Sequence[Row]) -> str:
     """The table for a terminal."""
     lines = [("", "median (p99)", "beside", "times", "goal", "")]
-    lines += [(row.figure.name, *row.cells()) for row in rows]
+    for row in rows:
+        figure, other, times, goal, met = row.cells()
+        is_told_last = isinstance(row.reading, str) or row.reading.other is None  # a reason may be long
+        last = other if is_told_last else ""
+        lines.append(
+            (row.figure.name, figure, "" if last else other, times, goal, "; ".join(filter(None, (met, last))))
+        )
     widths = [max(len(line[column]) for line in lines) for column in range(5)]
     return "\n".join(
         "  ".join(
@@ -148,11 +156,10 @@ _JAPANESE: Final = {
     "never slower": "常に同等以上",
     "4 times": "4 倍",
     "% of a core": "% (1 コア)",
-    "M level changes/s": "百万変更/秒",
-    "messages/s": "件/秒",
+    "M changes/s": "百万変更/秒",
+    "/s": "/秒",
     " s": " 秒",
     "plain loop": "素朴なループ",
-    "pybotters' store": "pybotters のストア",
 }
 """Words of the tables in README.ja.md; a longer one comes before one that is in it."""
 

@@ -32,7 +32,7 @@ ORDERS: Final = ("first order", "both orders")
 STRIKE_PATH: Final = [
     Figure(
         key=f"{kind} {order}",
-        name=f"in our process: message → {order}, {kind}",
+        name=f"in process: message → {order}, {kind}",
         unit="µs",
         goal={"warm": 150, "cold": 400}[kind],
         japanese=japanese,
@@ -59,12 +59,12 @@ def strike_path(quick: bool) -> Readings:
 
 # --- From the exchange's message to its receipt ---------------------------------------------------------------------
 
-_BARE: Final = ", by a loop that only sends"
+_BARE: Final = "a loop that only sends"
 LIVE: Final = [
     *(
         Figure(
             key=f"{setting} {order}",
-            name=f"at the exchange: {cause} → {order}",
+            name=f"at exchange: {cause} → {order}",
             unit="ms",
             beside="plain loop",
             goal={"first order": 0.7, "both orders": 0.9}[order],
@@ -79,7 +79,7 @@ LIVE: Final = [
             (live_latency.BY_MATURITY.name, "stall mature", "both orders", "取引所側、静止の成立から両注文まで"),
         )
     ),
-    *(Figure(key=order + _BARE, name=f"at the exchange: message → {order}{_BARE}", unit="ms") for order in ORDERS),
+    *(Figure(key=order + _BARE, name=f"{_BARE}: message → {order}", unit="ms") for order in ORDERS),
 ]
 
 
@@ -105,14 +105,14 @@ def live(quick: bool) -> Readings:
 # --- From text to decision ------------------------------------------------------------------------------------------
 
 LOADS: Final = ("600 levels", "2,000 levels", "recorded")
-_EVERY: Final = ", asked at every change"
+_EVERY: Final = ", at every change"
 DECISION: Final = [
     *(
         Figure(
             key=load,
             name=f"text → decision, {load}",
             unit="µs",
-            beside="pybotters' store",
+            beside="pybotters",
             goal=10,
             p99_goal=40,
             japanese={"600 levels": "メッセージから判断まで、600 本の板"}.get(load, ""),
@@ -122,14 +122,14 @@ DECISION: Final = [
     *(
         Figure(
             key=load + _EVERY,
-            name=f"the same beside the store asked at every change, {load}",
+            name=f"the same beside every change, {load}",
             unit="µs",
-            beside="store",
+            beside="pybotters",
         )
         for load in LOADS
     ),
-    Figure(key="loopback", name="exchange's message → decision, over loopback", unit="ms"),
-    Figure(key="journal", name="a step into the journal", unit="µs", beside="waiting for the disk"),
+    Figure(key="loopback", name="message → decision, over loopback", unit="ms"),
+    Figure(key="journal", name="a step into the journal", unit="µs", beside="to the disk"),
 ]
 
 
@@ -164,12 +164,12 @@ def decision(quick: bool) -> Readings:
 
 # --- Beside cryptofeed ----------------------------------------------------------------------------------------------
 
-_DECIDED: Final = ", with decision"
+_DECIDED: Final = "best and decision"
 BOOKS: Final = [
     Figure(
         key=load + decided,
-        name=f"text → best prices{decided}, {load}",
-        unit="messages/s",
+        name=f"text → {decided or 'best prices'}, {load}",
+        unit="/s",
         beside="cryptofeed",
         goal=62_000,
         is_rate=True,
@@ -186,36 +186,34 @@ def books(quick: bool) -> Readings:
     for name, levels in zip(LOADS, (300, 1_000), strict=False):
         load = messages.made(levels, 300 if quick else 3_000)
         rates = cryptofeed_book.compare(load)
-        if isinstance(rates, str):
-            found[name] = found[name + _DECIDED] = rates
-            continue
-        found[name] = Reading(value=rates.ours, other=rates.cryptofeed)
-        found[name + _DECIDED] = Reading(value=rates.decided, other=rates.cryptofeed)
+        for key, value in ((name, rates.ours), (name + _DECIDED, rates.decided)):
+            found[key] = Reading(value=value, other=rates.cryptofeed, why_alone=rates.why_not)
     return found
 
 
 # --- Research -------------------------------------------------------------------------------------------------------
 
-_CHANGES: Final = "M level changes/s"
+_NO_HFTBACKTEST: Final = "hftbacktest is not installed: scripts/setup crosscheck"
+_CHANGES: Final = "M changes/s"
 RESEARCH: Final = [
     Figure(
         key="first",
-        name="first replay on a machine, compiled for it",
+        name="first replay, compiled for the machine",
         unit="s",
         goal=30,
         japanese="最初のリプレイ、コンパイルを含む",
     ),
-    Figure(key="later", name="a later one, from the start of its process", unit="s"),
-    Figure(key="preparation", name="preparation of a tape", unit="s", beside="orjson.loads of its lines"),
+    Figure(key="later", name="a later one, from its process's start", unit="s"),
+    Figure(key="preparation", name="preparation of a tape", unit="s", beside="orjson"),
+    Figure(key="interpreted", name="interpreted replay, by medians", unit=_CHANGES, goal=0.3, is_rate=True),
     Figure(
-        key="interpreted",
-        name="interpreted replay",
+        key="by time",
+        name="interpreted replay, by all that passes",
         unit=_CHANGES,
         goal=0.3,
         is_rate=True,
         japanese="インタープリターでのリプレイ",
     ),
-    Figure(key="by time", name="interpreted replay, by all the time that passes", unit=_CHANGES, is_rate=True),
     Figure(key="compiled", name="compiled replay", unit=_CHANGES, beside="hftbacktest", is_rate=True),
     Figure(
         key="set",
@@ -240,8 +238,8 @@ def research(quick: bool) -> Readings:
         "preparation": Reading(value=prepared.ours_s, other=prepared.orjson_s),
         "interpreted": Reading(value=own.interpreted / 1e6),
         "by time": Reading(value=own.interpreted_by_time / 1e6),
-        "compiled": Reading(value=own.compiled / 1e6),
-        "set": "hftbacktest is not installed: scripts/setup crosscheck",
+        "compiled": Reading(value=own.compiled / 1e6, why_alone=_NO_HFTBACKTEST),
+        "set": _NO_HFTBACKTEST,
     }
     with suppress(ModuleNotFoundError):
         other = replays.beside(hours)
@@ -274,8 +272,8 @@ def weight(quick: bool) -> Readings:
 IDLE: Final = [
     Figure(key="core", name="run_live that only looks", unit="% of a core", goal=2, japanese="様子見中の CPU 使用率"),
     Figure(key="memory", name="its memory", unit="MB", goal=90, japanese="そのメモリー"),
-    Figure(key="message", name="processor time for a message, timers included", unit="µs"),
-    Figure(key="wake-ups", name="wake-ups", unit="/s"),
+    Figure(key="message", name="its processor time by messages", unit="µs"),
+    Figure(key="wake-ups", name="its wake-ups", unit="/s"),
 ]
 
 
@@ -293,12 +291,12 @@ def at_rest(quick: bool) -> Readings:
 # --- Lighter --------------------------------------------------------------------------------------------------------
 
 ON_LIGHTER: Final = [
-    Figure(key="lag", name="Lighter: a hundred markets, sent → handled", unit="ms"),
-    Figure(key="lost", name="Lighter: messages lost, books that differ", unit="", goal=0),
+    Figure(key="lag", name="Lighter: 100 markets, sent → handled", unit="ms"),
+    Figure(key="lost", name="Lighter: lost messages, wrong books", unit="", goal=0),
     Figure(key="updates", name="Lighter: book updates", unit="/s", beside="SDK", is_rate=True),
     Figure(key="batched", name="Lighter: orders in batches", unit="/s", beside="SDK", is_rate=True),
     Figure(key="single", name="Lighter: orders one by one", unit="/s", beside="SDK", is_rate=True),
-    Figure(key="own", name="Lighter: an order, call → bytes, without its signature", unit="µs", beside="signing"),
+    Figure(key="own", name="Lighter: call → bytes, less signature", unit="µs", beside="signing"),
 ]
 
 

@@ -16,7 +16,7 @@ from hypothesis import settings
 
 # No time limit for one example: the machine may be busy beside it. In CI the examples are the same each time, so that
 # a change is judged by what it changed; elsewhere they differ, and a failure prints how to have it again.
-settings.register_profile("here", deadline=None, print_blob=True, max_examples=50)
+settings.register_profile("here", deadline=None, print_blob=True, max_examples=30)
 settings.register_profile("long", settings.get_profile("here"), max_examples=1_000)  # for `make fuzz`
 settings.register_profile("ci", settings.get_profile("here"), derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "here")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import itertools
 import os
@@ -21,7 +22,6 @@ import stall_then_strike
 ROOT = Path(__file__).resolve().parent.parent
 POETRY = ROOT / ".tools/bin/poetry"
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-LOCKED: list[dict[str, Any]] = tomllib.loads((ROOT / "poetry.lock").read_text(encoding="utf-8"))["package"]
 
 LISTS = {
     "requirements.lock": frozenset({"main", "dev", "docs", "notebook"}),
@@ -85,9 +85,16 @@ def shared_files() -> list[Path]:
     return [path for name in listed.stdout.split("\0") if name and (path := ROOT / name).is_file()]
 
 
+@functools.cache
+def packages() -> list[dict[str, Any]]:
+    """All of poetry.lock. Not read where these tests are only collected, which each worker does."""
+    found: list[dict[str, Any]] = tomllib.loads((ROOT / "poetry.lock").read_text(encoding="utf-8"))["package"]
+    return found
+
+
 def locked(groups: frozenset[str]) -> list[dict[str, Any]]:
     """Packages of poetry.lock that one of these groups needs."""
-    return [package for package in LOCKED if groups & set(package["groups"])]
+    return [package for package in packages() if groups & set(package["groups"])]
 
 
 @pytest.mark.parametrize("path", LISTS)
@@ -157,7 +164,7 @@ def test_no_package_has_to_be_compiled(python: str, platform: str) -> None:
     }
     to_compile = [
         package["name"]
-        for package in LOCKED
+        for package in packages()
         if tags.isdisjoint(
             itertools.chain.from_iterable(
                 parse_wheel_filename(file["file"])[3] for file in package["files"] if file["file"].endswith(".whl")

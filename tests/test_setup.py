@@ -94,13 +94,6 @@ def test_run_that_was_cut_short_is_started_again(made: Path, environment: Path) 
     assert not is_kept(environment)
 
 
-def test_environment_whose_python_is_gone_is_made_again(made: Path, environment: Path) -> None:
-    (environment / "bin/python").unlink()
-    again = run(made)
-    assert again.returncode == 0, again.stderr
-    assert not is_kept(environment)
-
-
 def test_copied_folder_does_not_use_the_environment_of_the_original(
     made: Path, environment: Path, tmp_path: Path
 ) -> None:
@@ -135,7 +128,9 @@ def test_python_that_does_not_run_is_refused_by_name(made: Path, environment: Pa
     assert is_kept(environment)
 
 
-def test_shim_that_does_not_run_is_passed_over(made: Path, environment: Path, tmp_path: Path) -> None:
+def test_environment_whose_python_is_gone_is_made_again_and_a_shim_that_does_not_run_is_passed_over(
+    made: Path, environment: Path, tmp_path: Path
+) -> None:
     for name, text in {
         "python3.13": "exit 127",
         "python3.12": "exit 127",
@@ -143,10 +138,11 @@ def test_shim_that_does_not_run_is_passed_over(made: Path, environment: Path, tm
     }.items():
         (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
         (tmp_path / name).chmod(0o755)
-    shutil.rmtree(environment)
+    (environment / "bin/python").unlink()
     again = run(made, PYTHON="", PATH=f"{tmp_path}:/usr/bin:/bin")
     assert again.returncode == 0, again.stderr
     assert f"Python {sys.version.split()[0]}" in again.stdout
+    assert not is_kept(environment)
 
 
 # --- the parts of .venv

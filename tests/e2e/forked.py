@@ -3,7 +3,7 @@
 A process that has imported all commands (``python -m tests.e2e.forked``) forks one for each that is started. That is a
 process like any other: it has a number, files, an environment, signals, a sudden death and an exit code of its own.
 Only the start of the interpreter and of the installed script are not in it; `test_readme.py` and `test_install.py` have
-those of every command.
+those of every script.
 """
 
 from __future__ import annotations
@@ -30,15 +30,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+from stall_then_strike.app.sts.program import VERBS
 from stall_then_strike.lighter.signing.signer import load_sdk
 from stall_then_strike.types.errors import ConfigError
 
 REPO: Final = Path(__file__).resolve().parents[2]
 COMMANDS: Final[Mapping[str, str]] = {
-    name: target.partition(":")[0]
-    for name, target in tomllib.loads((REPO / "pyproject.toml").read_text("utf-8"))["project"]["scripts"].items()
+    **{name: f"stall_then_strike.app.{verb.module}" for name, verb in VERBS.items()},
+    **{
+        name: target.partition(":")[0]
+        for name, target in tomllib.loads((REPO / "pyproject.toml").read_text("utf-8"))["project"]["scripts"].items()
+    },
 }
-"""Each command's module. What they import starts no thread, which a fork would lose."""
+"""Each script's module, and each verb's. What they import starts no thread, which a fork would lose."""
 _SIZE: Final = 8
 """Bytes that tell how long a request is."""
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.commands import REPO, TIMEOUT_S, free_port, read_line, running
+from tests.e2e.forked import Forked
 from tests.e2e.test_doctor import KEY, SECRET, environment, flags
 
 LIGHTER = ("--base", str(REPO / "configs/base.yml"), "--config", str(REPO / "configs/lighter-sim.yml"))
-PROBE = (sys.executable, "-m", "stall_then_strike.app.contact.probe")
 
 
 @pytest.fixture(scope="module")
@@ -24,21 +22,13 @@ def venue() -> Iterator[str]:
         yield read_line(process, r"ready rest=(\S+)")[1]
 
 
-def probe(folder: Path, *args: str, key: str | None = KEY, secret: str | None = SECRET) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [*PROBE, *args],
-        cwd=folder,
-        env=environment(folder, key, secret, 80),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def probe(folder: Path, *args: str, key: str | None = KEY, secret: str | None = SECRET) -> Forked:
+    return Forked("probe", *args, cwd=folder, env=environment(folder, key, secret, 80))
 
 
-def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+def ended(process: Forked) -> tuple[int, str, str]:
     out, err = process.communicate(timeout=TIMEOUT_S)
-    return process.returncode, out, err
+    return process.wait(), out, err
 
 
 def at(venue: str, folder: Path, *more: str) -> list[str]:

@@ -54,24 +54,19 @@ ON_TAPE = Run(words=(("TAPE [TAPE...]", "tape.jsonl.zst"), ("TAPE", "tape.jsonl.
 RUN: Final[dict[str, Run]] = {
     "poetry run run_paper --sim --duration 60": SHORT,
     "poetry run run_paper": Run("--duration 3 VENUE"),
-    "poetry run run_paper --sim": SHORT,
     "poetry run run_paper --sim --speed 10": Run("--duration 20"),
     "poetry run run_paper --sim --speed max --duration 3600": Run("--duration 120"),
     "poetry run run_paper --sim --venue lighter": Run("--speed max --duration 10"),
     "poetry run run_paper --tape FILE": Run(words=(("FILE", "tape.jsonl.zst"),)),
     "poetry run run_paper --check --set strategy.ttl_ms=500": Run(),
     "poetry run run_paper --sim --speed max --duration 3600 --set strategy.quote_mode=join": Run("--duration 60"),
-    "poetry run run_paper --sim --speed max --duration 600 --seed 7": Run(),
     "run_paper --sim --config configs/grid.yml": SHORT,
     "run_paper --sim --config examples/two_sided.yml": SHORT,
     "tail -f logs/latest/runtime/app.log": Run(words=(("-f ", ""),)),
     "tail -f logs/latest/decisions/decisions-$(date -u +%Y%m%d).csv": Run(words=(("-f ", ""),)),
-    "tail -F logs/latest/runtime/app.log": Run(words=(("-F ", ""),)),
-    "tail -F logs/latest/decisions/decisions-$(date -u +%Y%m%d).csv": Run(words=(("-F ", ""),)),
     "poetry run run_live --config configs/sim.yml --yes --duration 60": SHORT,
     "poetry run run_live --config configs/lighter-sim.yml --yes --duration 60": SHORT,
     "run_live --config configs/grid.yml": Run("--yes --duration 3"),
-    "run_live --config configs/lighter-sim.yml": Run("--yes --duration 3"),
     "run_live --config configs/lighter-grid.yml": Run("--yes --duration 3"),
     ".venv/bin/run_live --config configs/live.yml --check": Run(),
     "cp .env.example .env && chmod 600 .env": Run(),
@@ -89,7 +84,7 @@ RUN: Final[dict[str, Run]] = {
     "poetry run sts backtest TAPE --seed 2 --set paper.queue_model=power --log-dir data/results/power": ON_TAPE,
     "poetry run sts backtest TAPE --latency-file FILE": ON_TAPE,
     "poetry run sts sweep --tape TAPE --grid strategy.stall_T_ms=100,250,500 --grid strategy.ttl_ms=400,800": Run(
-        "--workers 1", words=ON_TAPE.words
+        "--serial", words=ON_TAPE.words
     ),
     "poetry run sts report logs --tape data/raw": Run(),
     "poetry run sts report logs --all": Run(),
@@ -134,14 +129,20 @@ RUN: Final[dict[str, Run]] = {
     "poetry run sts lighter positions": ON_LIGHTER,
     "poetry run sts lighter cancel-all": ON_LIGHTER,
 }
-_OURS: Final = re.compile(r"(?:poetry run |(?:sudo -u stall )?\.venv/bin/)(?:sts )?|sts ")
-AS_INSTALLED: Final = {_OURS.sub("", line).split()[0]: line for line in reversed(RUN) if _OURS.match(line)}.values()
-"""The first line of each command: by its script, through bash. The others are forked."""
+_PLACE: Final = re.compile(r"poetry run |(?:sudo -u stall )?\.venv/bin/")
+_OURS: Final = re.compile(rf"(?:{_PLACE.pattern})(?:sts )?|sts ")
+AS_INSTALLED: Final = {_PLACE.sub("", line).split()[0]: line for line in reversed(RUN) if _OURS.match(line)}.values()
+"""The first line of each script, through bash. The others are forked."""
 SHELL: Final = set("*?$&|<>;`")
 NOT_RUN: Final = {
+    "poetry run run_paper --sim": "as the one of a minute is run above",
+    "run_live --config configs/lighter-sim.yml": "as the one of a minute is run above",
+    "tail -F logs/latest/runtime/app.log": "as tail -f is run above",
+    "tail -F logs/latest/decisions/decisions-$(date -u +%Y%m%d).csv": "as tail -f is run above",
     "poetry run sts rehearse": "asks on a terminal; test_rehearse.py answers",
     "poetry run sts rehearse --round-trip": "asks on a terminal; test_rehearse.py answers",
     "poetry run sts probe --config configs/lighter.yml": "asks Lighter; test_probe.py asks the embedded one",
+    "poetry run run_paper --sim --speed max --duration 600 --seed 7": "the test of its summary, below, runs it",
     "poetry run sts console": "runs until it is stopped; tests/app/web has it",
     "make demo": "sets up another environment; what it then runs is the first command of the list above",
     "make test": "is what runs this",
@@ -237,7 +238,7 @@ class Room(NamedTuple):
             "COLUMNS": "120",
             **self.account,
         }
-        command, *words = shlex.split(_OURS.sub("", line))
+        command, *words = shlex.split(_PLACE.sub("", line))
         if command in COMMANDS and not as_installed and not SHELL & set(line):
             return forked(command, *words, cwd=where, env={**os.environ, **own}, timeout=TIMEOUT_S)
         with subprocess.Popen(

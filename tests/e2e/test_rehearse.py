@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pty
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,9 +14,9 @@ from stall_then_strike.infra.bitflyer.credentials import Credentials
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.journal.writer import Journal, journal_path
 from tests.e2e.commands import REPO, TIMEOUT_S, read_line, running
+from tests.e2e.forked import forked
 from tests.e2e.test_doctor import KEY, SECRET, environment
 
-REHEARSE = (sys.executable, "-m", "stall_then_strike.app.contact.rehearse")
 BASE = ("--base", str(REPO / "configs/base.yml"))
 LIVE = (*BASE, "--config", str(REPO / "configs/live.yml"))
 
@@ -42,15 +41,13 @@ def rehearse(folder: Path, *args: str, said: str | None = None) -> tuple[int, st
     try:
         if said is not None and reader is not None:
             os.write(reader, f"{said}\n".encode())
-        done = subprocess.run(
-            [*REHEARSE, *args],
+        done = forked(
+            "rehearse",
+            *args,
             cwd=folder,
             env=environment(folder, KEY, SECRET, 80),
             stdin=subprocess.DEVNULL if terminal is None else terminal,
-            capture_output=True,
-            text=True,
             timeout=TIMEOUT_S,
-            check=False,
         )
     finally:
         for number in (reader, terminal):

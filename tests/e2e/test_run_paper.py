@@ -42,29 +42,18 @@ def assert_every_order_ended(log_dir: Path) -> None:
             assert filled.get(row["order_id"], 0) == pytest.approx(float(row["size"])), row
 
 
-def test_real_tape_twice_gives_the_same_bytes_and_many_strikes(tmp_path: Path) -> None:
-    tape = real_tape_path()
-    for name in ("a", "b"):
-        assert run("run_paper", "--tape", tape, "--seed", "3", "--log-dir", tmp_path / name).returncode == 0
-    assert csv_bytes(tmp_path / "a") == csv_bytes(tmp_path / "b")
+def test_real_tape_twice_gives_the_same_bytes_and_many_strikes_and_another_seed_other_latencies(tmp_path: Path) -> None:
+    for name, seed in (("a", "3"), ("b", "3"), ("c", "4")):
+        ended = run("run_paper", "--tape", real_tape_path(), "--seed", seed, "--log-dir", tmp_path / name)
+        assert ended.returncode == 0
+        assert "218 of 219" in ended.stdout, "the mid check of its description"
+        assert "end of tape" in ended.stdout
+    assert csv_bytes(tmp_path / "a") == csv_bytes(tmp_path / "b") != csv_bytes(tmp_path / "c")
     assert len(csv_bytes(tmp_path / "a")) == 3
     decisions = rows(tmp_path / "a", "decisions")
     assert sum(row["decision_type"] == "strike" for row in decisions) >= 20
     assert rows(tmp_path / "a", "trades")
     assert_every_order_ended(tmp_path / "a")
-
-
-def test_another_seed_gives_other_latencies(tmp_path: Path) -> None:
-    tape = real_tape_path()
-    for seed in ("3", "4"):
-        assert run("run_paper", "--tape", tape, "--seed", seed, "--log-dir", tmp_path / seed).returncode == 0
-    assert csv_bytes(tmp_path / "3") != csv_bytes(tmp_path / "4")
-
-
-def test_summary_of_the_real_tape_has_the_mid_check_of_its_description(tmp_path: Path) -> None:
-    ended = run("run_paper", "--tape", real_tape_path(), "--log-dir", tmp_path)
-    assert "218 of 219" in ended.stdout
-    assert "end of tape" in ended.stdout
 
 
 def test_simulated_market_in_virtual_time_is_reproducible(tmp_path: Path) -> None:

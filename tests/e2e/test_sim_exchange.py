@@ -215,24 +215,3 @@ def test_empty_tape_is_refused(tmp_path: Path) -> None:
     done = run("--tape", str(tape))
     assert done.returncode == 2
     assert "empty.jsonl: contains no message" in done.stderr
-
-
-def test_help_names_every_flag() -> None:
-    done = run("--help")
-    assert done.returncode == 0
-    for flag in (
-        "--host",
-        "--port",
-        "--seed",
-        "--tape",
-        "--speed",
-        "--duration",
-        "--api-key",
-        "--api-secret",
-        "--collateral",
-        "--maintenance",
-        "--yen",
-        "--faults",
-        "--chaos",
-    ):
-        assert flag in done.stdout

@@ -241,7 +241,7 @@ def until_running(command: str, folder: Path, process: subprocess.Popen[bytes]) 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", ["run_paper", "sim_exchange", "record", "watchdog", "run_live"])
+@pytest.mark.parametrize("command", ["sim_exchange", "record", "watchdog", "run_live"])
 def test_signals_that_were_ignored_at_the_start_stay_ignored(command: str, venue: Flags, tmp_path: Path) -> None:
     process = started([*IGNORING, *line(command, tmp_path, venue, 60)], subprocess.PIPE)
     until_running(command, tmp_path, process)

@@ -61,7 +61,8 @@ MIN = 100_000
 def properties(examples: int, steps: int = 50) -> settings:
     """Settings of a hypothesis test: no time limit for one example, since other tests may be busy beside it.
 
-    How many depends on the profile (tests/conftest.py): half of ``examples`` by default, ten times as many with `long`.
+    How many depends on the profile (tests/conftest.py): three of ten ``examples`` by default, ten times them with
+    `long`.
     """
     return settings(
         max_examples=examples * settings().max_examples // 100,

@@ -534,22 +534,6 @@ def test_whatever_trips_the_switch_leads_to_flat(by: str) -> None:
     assert desk.core.is_done
 
 
-def test_trip_with_dust_enlarges_it_and_closes_the_whole() -> None:
-    """F4."""
-    desk, bid, ask = struck_desk(tight("-0.1"))
-    desk.filled(300, bid, 40_000)
-    desk.board(400, bid=8_000, ask=8_100)
-    desk.cancelled(410, *names([bid, ask]))
-    (dust,) = desk.closes
-    assert (dust.side, dust.size, dust.tag) == (BUY, MIN, "dust")
-    desk.filled(420, dust, price=8_100)
-    desk.wait(1_000, alive_ms=100)
-    close = desk.closes[1]
-    assert (close.side, close.size, close.tag) == (SELL, 140_000, "close")
-    desk.filled(1_010, close, price=8_000)
-    assert desk.core.is_done
-
-
 def test_fill_that_comes_after_all_was_closed_is_closed_too() -> None:
     """A8 under a halt: the venue confirmed the cancel, and then tells of a fill that was before it."""
     desk, bid, ask = struck_desk(tight(after_halt="wait"))
@@ -573,28 +557,6 @@ def test_halt_while_a_reverse_close_is_under_way_waits_for_it() -> None:
     assert desk.closes == [close], "two closes at once would turn the position round"
     desk.filled(2_000, close, price=9_900)
     assert desk.core.is_done
-
-
-def test_halted_core_strikes_no_more_in_the_day_and_again_in_the_next() -> None:
-    cfg = config(
-        strategy=PATIENT,
-        risk={**ROOMY, "daily_pnl_jpy": -1, "after_halt": "wait"},
-        session={"day_start": "09:01"},
-    )
-    desk, bid, ask = struck_desk(cfg)
-    desk.filled(300, bid)
-    desk.board(400, bid=8_000, ask=8_100)
-    desk.cancelled(410, ask.client_order_id)
-    desk.filled(420, desk.closes[0], price=8_000)
-    assert not desk.core.is_done, "it waits"
-    desk.wait(59_999, alive_ms=100)
-    assert len(desk.quotes) == 2
-    assert desk.core.hold_reason is R.HALTED
-    desk.wait(60_000, alive_ms=100)
-    assert (desk.said("resume"), desk.core.halted) == ([R.DAY_ROLL], None)
-    desk.wait(61_000, alive_ms=100)
-    assert desk.times(PlaceLimit)[2] == 60_000
-    assert desk.core.inventory.pnl_today == 0
 
 
 def test_halt_by_the_operator_does_not_end_with_the_day() -> None:

@@ -59,17 +59,6 @@ def memos(desk: LiveDesk) -> list[CoreMemo]:
 # --- restarts
 
 
-def test_orders_of_an_earlier_run_are_cancelled_first_thing() -> None:
-    """C1: kill -9 with two live orders."""
-    desk = settled_desk()
-    bid, ask = struck(desk)
-    again = desk.killed()
-    again.status(again.ms)
-    assert again.cancels[0].order_ids == (f"V-{bid.client_order_id}", f"V-{ask.client_order_id}")
-    assert again.cancels[0].reason is R.ORPHAN
-    assert not again.quotes
-
-
 def test_an_order_without_answer_is_cancelled_once_the_venue_lists_it() -> None:
     """C2: kill -9 between send and answer."""
     desk = settled_desk()
@@ -92,38 +81,6 @@ def test_a_crash_between_a_fill_and_its_report_counts_it_once() -> None:
     settle(again, again.ms, fills=[done], position=MIN, basis=bid.price * MIN)
     assert again.core.inventory.position == MIN
     assert again.core.inventory.memo() == desk.core.inventory.memo()
-
-
-def test_a_position_is_kept_over_a_restart() -> None:
-    """C4: warm restart must not flatten."""
-    desk = long_desk()
-    again = desk.killed()
-    settle(again, again.ms, **held(desk))
-    again.wait(again.ms + 2_000, alive_ms=100)
-    assert again.core.inventory.position == MIN
-    assert not again.closes
-    assert again.quotes
-
-
-def test_a_position_without_a_journal_is_taken_over() -> None:
-    """C5: cold restart."""
-    again = LiveDesk(PATIENT)
-    settle(again, 0, position=MIN, basis=10_000 * MIN)
-    assert again.core.inventory.position == MIN
-    assert again.core.halted is None
-
-
-def test_a_restart_after_a_restart_remembers_the_same() -> None:
-    """C7."""
-    desk = long_desk()
-    first = desk.killed()
-    settle(first, first.ms, **held(desk))
-    second = first.killed()
-    memo = memos(first)[-1]
-    second.core.restore(memo, [], [])
-    settle(second, second.ms, **held(desk))
-    assert second.core.inventory.position == MIN
-    assert memos(second)[-1].inventory == memo.inventory
 
 
 @pytest.mark.parametrize("reason", [R.KILL_PNL, R.OPERATOR, R.POSITION_MISMATCH])

@@ -17,7 +17,7 @@ from tests.live.recovery import Outcome
 
 pytestmark = [pytest.mark.alone, pytest.mark.slow, pytest.mark.timeout(900)]  # it has two processes of its own
 
-MIXTURES = 10
+MIXTURES = 5
 BATCH = 5
 JOBS = 2
 

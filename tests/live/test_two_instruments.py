@@ -24,7 +24,7 @@ from tests.live.rig import TWO, LiveRoom, live_room
 from tests.live.witness import SEND
 from tests.signing import SIGNED
 
-MIXTURES = 6
+MIXTURES = 3
 CALM = {"pybotters": {"timeout_sec": Decimal(3)}}
 """No fault is meant: a busy machine shall not make one."""
 

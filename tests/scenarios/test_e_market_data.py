@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
 
 import pytest
 
@@ -180,38 +179,3 @@ def test_e10_ten_percent_move_in_a_second() -> None:
     assert run.trader.core.inventory.position == 0 or strikes_between(run, 1400, 3000)
     closes = [row for row in run.decisions if row.decision_type == "close" and row.actions]
     assert closes, "closed by the reverse move"
-
-
-GARBAGE: list[Any] = [
-    "not json",
-    "{}",
-    "[]",
-    "null",
-    '{"jsonrpc":"2.0","method":"channelMessage"}',
-    '{"jsonrpc":"2.0","method":"somethingElse","params":{"channel":"x","message":{}}}',
-    '{"jsonrpc":"2.0","method":"channelMessage","params":{"channel":"lightning_board_FX_BTC_JPY","message":null}}',
-    (
-        '{"jsonrpc":"2.0","method":"channelMessage","params":{"channel":"lightning_board_FX_BTC_JPY","message":'
-        '{"mid_price":1.0,"bids":[{"price":13599001.0,"size":-1.0}],"asks":[]}}}'
-    ),
-    (
-        '{"jsonrpc":"2.0","method":"channelMessage","params":{"channel":"lightning_board_FX_BTC_JPY","message":'
-        '{"mid_price":1.0,"bids":[{"price":NaN,"size":1.0}],"asks":[]}}}'
-    ),
-    (
-        '{"jsonrpc":"2.0","method":"channelMessage","params":{"channel":"lightning_board_FX_BTC_JPY","message":'
-        '{"mid_price":1.0,"bids":[{"price":"13599001","size":1.0}],"asks":[]}}}'
-    ),
-    "x" * 10_000_000,
-]
-
-
-def test_garbage_is_counted_and_never_moves_the_book() -> None:
-    script = market()
-    for number, text in enumerate(GARBAGE):
-        script.text(100 + number, text)
-    script.alive(200, 1000)
-    run = trade(script)
-    assert sum(run.feed.statistics().refused.values()) >= len(GARBAGE) - 1
-    assert run.at_ms("strike")[0] == 250
-    assert run.feed.board.best_bid == 13_599_000

@@ -12,6 +12,7 @@ leaves to its user:
 - *Pauses.* After the machine slept or the process stood still, frames that wait in the socket are old but would be
   stamped as new. The connection is given up before any of them is read (`pauses.py`). After a shorter stop the book
   counts as stale until the backlog is read.
+- *Promptness.* A frame is handled where it is read (`close_words.py`), not two turns of the event loop later.
 - *Errors.* pybotters logs a handler's exception and goes on. Here the first exception stops the feed and is raised
   from ``wait_failed``.
 
@@ -344,7 +345,7 @@ class PyBotterSession:
     # --- Frames ------------------------------------------------------------------------------------------------------
 
     def _on_frame(self, data: bytes, ws: ClientWebSocketResponse) -> None:
-        """Handle a text frame. pybotters would log an exception and connect anew, so it is kept for ``wait_failed``."""
+        """Handle a text frame. pybotters would connect anew after an exception, so it is kept for ``wait_failed``."""
         if self._outcome.failure is not None:
             return
         try:

@@ -173,7 +173,7 @@ def compare(seed: int, rule: int, at: int, length: int, side: Side, away: int, s
     return bool(expected)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=2 * settings().max_examples)
 @given(
     seed=st.integers(1, 10_000),
     rule=st.integers(0, 3),

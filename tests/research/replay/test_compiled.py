@@ -28,7 +28,7 @@ from tests.research.tables.random_tapes import configs, random_tape
 pytestmark = pytest.mark.timeout(600)  # the first call compiles everything
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(
     seed=st.integers(0, 10**6),
     messages=st.integers(1, 400),
@@ -137,7 +137,7 @@ def interpreted_from(messages: list[Message], cfg: AppConfig, first: int, end_ns
     return trader, log.rows
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(
     seed=st.integers(0, 10**6),
     cfg=configs(),

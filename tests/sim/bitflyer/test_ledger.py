@@ -149,8 +149,8 @@ class InWholeYen(AgainstNaiveModel):
 
 TestAgainstNaiveModel = AgainstNaiveModel.TestCase
 TestInWholeYen = InWholeYen.TestCase
-TestInWholeYen.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
-TestAgainstNaiveModel.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+TestInWholeYen.settings = settings(stateful_step_count=40)
+TestAgainstNaiveModel.settings = settings(stateful_step_count=40)
 
 
 # --- past states -----------------------------------------------------------------------------------------------------

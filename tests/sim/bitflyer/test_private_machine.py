@@ -139,4 +139,4 @@ def message(text: str) -> Any:
 
 
 TestAgainstEvents = AgainstEvents.TestCase
-TestAgainstEvents.settings = settings(max_examples=30, stateful_step_count=40, deadline=None)
+TestAgainstEvents.settings = settings(max_examples=settings().max_examples // 2, stateful_step_count=40)

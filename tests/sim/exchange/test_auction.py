@@ -57,7 +57,7 @@ ORDERS = st.lists(
 
 
 @given(orders=ORDERS, reference=st.integers(95, 105))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=3 * settings().max_examples)
 def test_auction_trades_the_most_at_one_price_by_priority_and_loses_nothing(
     orders: list[tuple[Side, int | None, int]], reference: int
 ) -> None:

@@ -22,7 +22,7 @@ _TEXT: Final = aiohttp.WSMsgType.TEXT
 
 
 class HearingSocket(ClientWebSocketResponse):
-    """pybotters' socket with ``close_words``."""
+    """pybotters' socket, which calls a handler of text frames itself and has ``close_words``."""
 
     close_words = ""
     """The venue's reason as one printable line; empty if it gave none."""

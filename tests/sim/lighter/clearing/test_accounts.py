@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stall_then_strike.sim.lighter.clearing.accounts import PICO, Account, Accounts, Health
@@ -31,7 +31,6 @@ trades = st.tuples(st.integers(0, 2), st.integers(1, 2), st.integers(1, 10_000),
 fundings = st.tuples(st.integers(-40_000, 40_000), st.integers(1, 500_000))
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.lists(st.one_of(trades, fundings), max_size=30))
 def test_money_is_conserved(steps: list[tuple[int, ...]]) -> None:
     accounts, everyone = room(1_000, 2_000, 3_000)
@@ -49,7 +48,6 @@ def test_money_is_conserved(steps: list[tuple[int, ...]]) -> None:
     assert accounts.wealth() == accounts.deposits
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from([-1, 1]), st.integers(1, 500), st.integers(1, 9_999)), max_size=25))
 def test_positions_follow_the_average_cost_rule(steps: list[tuple[int, int, int]]) -> None:
     accounts, (account, _) = room(0, 0)

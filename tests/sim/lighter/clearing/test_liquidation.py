@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stall_then_strike.sim.lighter.clearing.accounts import Account
@@ -96,7 +96,6 @@ def test_several_positions_go_largest_first() -> None:
     floor.check()
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     side=st.sampled_from([1, -1]),
     size=st.integers(50, 6_000),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stall_then_strike.sim.lighter.clearing.contracts import Plan
@@ -281,7 +281,6 @@ def orders(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2), orders(), st.integers(0, 9)), max_size=40))
 def test_nothing_is_lost_in_a_crowd(steps: list[tuple[int, dict[str, Any], int]]) -> None:
     """Whatever is sent, changed and cancelled: money and sizes are conserved, and the books agree with the accounts."""
