@@ -120,14 +120,18 @@ def recorded() -> Load | None:
 
 
 def generated(path: Path, *, hours: float = inf, levels: float = inf) -> None:
-    """A tape of the embedded market, so long or with so many level changes."""
+    """A tape of the embedded market, so long or with so many level changes.
+
+    No two messages have one stamp: hftbacktest does not see what was between them.
+    """
     market = Market(seed=7, start_ns=_START_NS, instrument=fx_btc_jpy())
-    until_ns, written = _START_NS + hours * 3_600 * 10**9, 0
+    until_ns, written, last_ns = _START_NS + hours * 3_600 * 10**9, 0, 0
     with path.open("w") as file:
         for message in iter_frames(market):
             if message.time_ns > until_ns or written >= levels:
                 return
-            file.write(f'{{"recv_ns":{message.time_ns},"msg":{message.text}}}\n')
+            last_ns = max(last_ns + 1, message.time_ns)
+            file.write(f'{{"recv_ns":{last_ns},"msg":{message.text}}}\n')
             if message.channel == BOARD:
                 written += message.text.count('"price"')
 

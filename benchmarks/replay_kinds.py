@@ -2,8 +2,8 @@
 
 A message's time goes from its being handed out to the request for the next one: the deadlines before it, the paper
 venue, the core, what is sent and its answers. The median of each kind hardly depends on what else the machine does, so
-versions can be compared on a busy one; the sum of the medians stands for the run. The last column is the ratio to the
-first table's board from which nothing follows.
+versions can be compared on a busy one; the sum of the medians stands for the run. The same run is made without stamps,
+for the processor time of all of it. The last column is the ratio to the first table's board from which nothing follows.
 """
 
 from __future__ import annotations
@@ -63,7 +63,6 @@ class Kinds:
         self._tally, self._trader, self._log = trader.core.record.tally, trader, log
         self.times: defaultdict[str, list[int]] = defaultdict(list)
         self._steps = 0
-        trader.on_input = lambda *_: self._count()
 
     def _count(self) -> None:
         self._steps += 1
@@ -71,6 +70,7 @@ class Kinds:
     def measured(self, messages: Iterable[Any]) -> Iterator[Any]:
         """The messages, each timed until the next is asked for."""
         tally, log = self._tally, self._log
+        self._trader.on_input = lambda *_: self._count()
         for message in messages:
             before = (tally.strikes, tally.fills, log.rows, tally.boards)
             self._steps = 0
@@ -108,15 +108,16 @@ def of_lighter(messages: int) -> tuple[AppConfig, list[tuple[int, str]], int]:
     return cfg, frames, sum(text.count('"price"') for _, text in frames if '"update/order_book"' in text)
 
 
-def replay(cfg: AppConfig, feed: Any, messages: Iterable[Any], clock: VirtualClock) -> Kinds:
-    """Trade all messages; return their times."""
-    log = CountingLog()
+def replay(cfg: AppConfig, feed: Any, messages: Iterable[Any], *, is_stamped: bool) -> tuple[Kinds, float]:
+    """Trade all messages; return their times, if stamped, and the processor's seconds."""
+    log, clock = CountingLog(), VirtualClock(0)
     trader = PaperTrader(cfg, clock, feed, log)
-    kinds = Kinds(trader, log)
     run: VirtualRun[Any] = VirtualRun(trader, clock, feed, is_timed=not isinstance(feed, ColumnFeed))
     leave_out_what_lasts()
-    asyncio.run(run.run(kinds.measured(messages)))
-    return kinds
+    kinds = Kinds(trader, log)
+    started = time.process_time()
+    asyncio.run(run.run(kinds.measured(messages) if is_stamped else messages))
+    return kinds, time.process_time() - started
 
 
 def show(name: str, kinds: Kinds, levels: int, seconds: float, unit_ns: float) -> None:
@@ -155,12 +156,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             ("stall, Lighter's text", lighter, False),
         ):
             is_lighter = cfg is lighter
-            feed: Any = ColumnFeed(Columns(columns)) if is_prepared else venue_of(cfg).recorded(cfg)[0]
-            messages = feed.messages() if is_prepared else frames if is_lighter else text
-            started = time.perf_counter()
-            kinds = replay(cfg, feed, messages, VirtualClock(0))
+            runs = []
+            for is_stamped in (True, False):
+                feed: Any = ColumnFeed(Columns(columns)) if is_prepared else venue_of(cfg).recorded(cfg)[0]
+                messages = feed.messages() if is_prepared else frames if is_lighter else text
+                runs.append(replay(cfg, feed, messages, is_stamped=is_stamped))
+            (kinds, _), (_, seconds) = runs
             unit_ns = unit_ns or median(kinds.times[QUIET])
-            show(name, kinds, changed if is_lighter else levels, time.perf_counter() - started, unit_ns)
+            show(name, kinds, changed if is_lighter else levels, seconds, unit_ns)
 
 
 if __name__ == "__main__":

@@ -255,32 +255,6 @@ def compare(name: str, tape: Path, cfg: AppConfig, rounds: int) -> None:
     print(f"  interpreted, told every message from its text: {some / seconds / 1e6:.3f} M level events/s")
 
 
-def snapshots(tape: Path, cfg: AppConfig, rounds: int) -> None:
-    """What the venue's snapshots cost a compiled replay."""
-    with tempfile.TemporaryDirectory(dir=tape.parent) as folder:
-        bare = Path(folder) / "bare.jsonl"
-        seen = False
-        with tape.open() as lines, bare.open("w") as file:
-            for line in lines:
-                is_snapshot = '"lightning_board_snapshot_' in line[:140]
-                if not (is_snapshot and seen):
-                    file.write(line)
-                seen = seen or is_snapshot
-        times = []
-        for path in (tape, bare):
-            target = Path(folder) / path.stem
-            target.mkdir()
-            write_columns([path], cfg, target)
-            times.append(Columns(target))
-        best = [float("inf")] * 2
-        for _ in range(rounds):
-            for n, columns in enumerate(times):
-                work = CompiledReplay(cfg, columns, logging=False)
-                best[n] = min(best[n], timed(work.run))
-        with_them, without = (best[n] / times[n].manifest.level_changes for n in range(2))
-        print(f"  the venue's snapshots cost {with_them / without - 1:+.1%} ({best[0]:.3f} s against {best[1]:.3f} s)")
-
-
 _COLD = """
 import sys, time
 started = time.perf_counter()
@@ -324,7 +298,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
             seconds = timed(lambda: messages.generated(tape, levels=args.levels))
             print(f"generated {args.levels:,} level changes in {seconds:.0f} s")
         compare("generated tape", tape, cfg, args.rounds)
-        snapshots(tape, cfg, 5)
         if (recorded := messages.recorded_tape()) is not None:
             messages.looped(recorded, work / "looped.jsonl", 400)
             compare("recorded tape, looped", work / "looped.jsonl", cfg, args.rounds)

@@ -22,7 +22,6 @@ import numpy as np
 
 from benchmarks import messages, preparation, replay_kinds
 from stall_then_strike.config.loader import load_app_config
-from stall_then_strike.infra.clock import VirtualClock
 from stall_then_strike.research.replay.compiled import CompiledReplay
 from stall_then_strike.research.tables.column_feed import ColumnFeed
 from stall_then_strike.research.tables.columns import Columns
@@ -64,14 +63,14 @@ def measure(hours: float) -> Replays:
             started = perf_counter()
             CompiledReplay(cfg, columns, logging=False).run()
             spent.append(perf_counter() - started)
-        feed, started = ColumnFeed(columns), perf_counter()
-        kinds = replay_kinds.replay(cfg, feed, feed.messages(), VirtualClock(0)).times.values()
-        by_time_s = perf_counter() - started
+        feed, again = ColumnFeed(columns), ColumnFeed(columns)
+        kinds, _ = replay_kinds.replay(cfg, feed, feed.messages(), is_stamped=True)
+        _, by_time_s = replay_kinds.replay(cfg, again, again.messages(), is_stamped=False)
         return Replays(
             first_s=_cold(folder, Path(name) / "cache"),
             later_s=_cold(folder, Path(name) / "cache"),
             compiled=levels / min(spent),
-            interpreted=levels / sum(median(times) * len(times) for times in kinds) * 1e9,
+            interpreted=levels / sum(median(times) * len(times) for times in kinds.times.values()) * 1e9,
             interpreted_by_time=levels / by_time_s,
             preparation=preparation.compare(f"{hours:g} h", tape),
         )

@@ -34,13 +34,14 @@ from benchmarks import messages, replay_speed
 from benchmarks.sweep_work import STALLS, Work, grids, measure
 from stall_then_strike.config.loader import effective_tree
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.research.replay.kernel_state import MOST_CALLS
+from stall_then_strike.research.replay.compiled import CompiledReplay
+from stall_then_strike.research.replay.kernel_state import DID_STRIKE, LOG_DECISION, MOST_CALLS
 from stall_then_strike.research.tables.columns import BOARD_STATES, KIND_BOARD, KIND_STATE, Columns
 from stall_then_strike.research.tables.prepare import write_columns
-from stall_then_strike.types.dto import BoardState
+from stall_then_strike.types.dto import NS_PER_MS, BoardState
 from studies.crosscheck import their_engine, their_events, their_strategy
 from studies.crosscheck.same_terms import latency_ns, settings
-from studies.crosscheck.their_rules import Law, Theirs
+from studies.crosscheck.their_rules import ANSWER_NS, Law, Theirs
 
 PROCESSES = 2
 LAW = Theirs(law=Law.POWER)
@@ -99,16 +100,23 @@ def prepare(tape: Path, folder: Path) -> Path:
     return folder
 
 
+def loaded(folder: Path) -> tuple[Any, Any, list[int]]:
+    """What `prepare` wrote: events, boards, and since when the venue runs and when the tape ends."""
+    stamps = json.loads((folder / "stamps.json").read_text())
+    return np.load(folder / "events.npy"), np.load(folder / "boards.npy"), stamps
+
+
 def _backtest(data: Any, cfg: AppConfig) -> Any:
     middle = float(np.median(data["px"][:-1]))
-    asset = their_engine.asset_of(data, LAW, latency_ns(cfg)).roi_lb(middle * 0.9).roi_ub(middle * 1.1)
+    entry_ns = latency_ns(cfg)
+    answer_ns = 0 if entry_ns < NS_PER_MS else ANSWER_NS  # where all must be equal, no answer is late
+    asset = their_engine.asset_of(data, LAW, entry_ns, answer_ns).roi_lb(middle * 0.9).roi_ub(middle * 1.1)
     return ROIVectorMarketDepthBacktest([asset])
 
 
 def _timed(folder: Path, todo: Sequence[tuple[int, AppConfig]], *, polled: bool) -> tuple[float, float, dict[int, int]]:
     """In a process of its own, after a run that compiles: seconds, processor seconds, and strikes by set."""
-    data, boards = np.load(folder / "events.npy"), np.load(folder / "boards.npy")
-    running_ns, last_ns = json.loads((folder / "stamps.json").read_text())
+    data, boards, (running_ns, last_ns) = loaded(folder)
     middle = float(np.median(data["px"]))
 
     def run(cfg: AppConfig, until_ns: int) -> int:
@@ -142,13 +150,14 @@ def some(sets: int, count: int) -> list[tuple[int, AppConfig]]:
     return [(n, terms(stall_T_ms=200 + 50 * (n // ttls), ttl_ms=300 + 50 * (n % ttls))) for n in chosen]
 
 
-def strikes_of_both(tape: Path, prepared: Path, folder: Path) -> tuple[int, int]:
-    """Strikes in both engines where they must be equal."""
-    folder.mkdir()
+def strikes_of_both(prepared: Path) -> tuple[list[int], list[int]]:
+    """The moments of all strikes in both engines, where they must be equal."""
     cfg = terms(far=True, stall_T_ms=250, ttl_ms=800)
-    only = ["--grid", "strategy.stall_T_ms=250"]
-    ours = measure(tape, folder, only, 1, *written(cfg, folder / "far.yml"))
-    return ours.strikes[0], theirs(prepared, [(0, cfg), (1, cfg)]).strikes[0]
+    log = CompiledReplay(cfg, Columns(prepared)).run().log
+    struck = (log["kind"] == LOG_DECISION) & (log["decision"]["did"] == DID_STRIKE)
+    data, boards, (running_ns, last_ns) = loaded(prepared)
+    other = their_strategy.trade(_backtest(data, cfg), boards, running_ns, cfg, last_ns)
+    return log["ts_ns"][struck].tolist(), other.struck_ns
 
 
 def told(ours: Work, other: TheirSets, sets: int, name: str) -> str:
@@ -187,8 +196,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(told(ours, polled, sets, "hftbacktest, polled"))
         pairs = ", ".join(f"{ours.strikes[n]:,} / {count:,}" for n, count in sorted(same.strikes.items()))
         print(f"  strikes, ours / theirs, where fills differ by their rules: {pairs}")
-        one, other = strikes_of_both(tape, prepared, folder / "far")
-        print(f"  strikes where both must be equal: {one:,} and {other:,}")
+        one, other = strikes_of_both(prepared)
+    print(
+        f"  strikes where both must be equal: {len(one):,} and {len(other):,}, {len(set(one) & set(other)):,} the same"
+    )
     if one != other:
         sys.exit("the engines differ where they must not")
 

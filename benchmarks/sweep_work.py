@@ -80,7 +80,7 @@ def measure(tape: Path, folder: Path, sets: Sequence[str], workers: int, *settin
     wall_s, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
     used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     running_s = float(next(iter(re.findall(r" runs, [\d,]+ in ([\d.]+) s", told.stdout)[::-1]), wall_s))
-    runs = [json.loads(line) for line in (out / "runs.jsonl").open()]
+    runs = [json.loads(line) for line in (out / "runs.jsonl").read_text().splitlines()]
     by_worker: dict[str, list[Any]] = {}
     for run in runs:
         by_worker.setdefault(run["worker"], []).append(run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -22,6 +23,7 @@ PROPERTIES = {
 """Group H, by the names of its tests."""
 
 
+@functools.cache
 def names_and_docstrings() -> tuple[set[str], str]:
     names: set[str] = set()
     texts: list[str] = []

@@ -123,20 +123,10 @@ def test_what_the_compiled_engine_refuses_the_other_one_replays(tape: Path, tmp_
     assert "interpreted" in taken.stdout
 
 
-@pytest.mark.parametrize(
-    ("args", "code", "words"),
-    [
-        ((), 2, "no TAPE"),
-        (("nowhere.jsonl",), 2, "nowhere.jsonl: not a file"),
-        (("README.md",), 1, "README.md:1"),
-        (("README.md", "--set", "backtest.engine=fast"), 2, "backtest.engine"),
-        (("README.md", "--latency-file", "nowhere.txt", "--engine", "interpreted"), 2, "nowhere.txt"),
-    ],
-)
-def test_refusals(args: tuple[str, ...], code: int, words: str, tmp_path: Path) -> None:
-    ended = backtest(*args, "--log-dir", tmp_path / "logs", cache=tmp_path / "cache")
-    assert ended.returncode == code, ended.stdout + ended.stderr
-    assert words in ended.stderr
+def test_what_is_no_tape_is_named_with_its_line(tmp_path: Path) -> None:
+    ended = backtest("README.md", "--log-dir", tmp_path / "logs", cache=tmp_path / "cache")
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    assert "README.md:1" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

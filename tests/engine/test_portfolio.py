@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -325,7 +324,7 @@ def test_the_newest_memo_knows_of_the_halt() -> None:
     (first, second), whole = memos(account)
     assert first is not None
     new = Account()
-    new.cores[FX].restore(replace(first, ts_ns=whole.ts_ns + 1, halted=None, pnl_base=-5), (), ())
+    new.cores[FX].restore(first._replace(ts_ns=whole.ts_ns + 1, halted=None, pnl_base=-5), (), ())
     new.cores[ETH].restore(second, (), ())
     new.portfolio.restore(whole)
     assert new.portfolio.halted is None

@@ -331,7 +331,9 @@ def test_position_of_an_earlier_run_is_offered_on_the_next_lines() -> None:
 
 OPS = st.lists(
     st.tuples(
-        st.sampled_from(["move", "accept", "fill", "fill", "part", "end", "unknown", "late", "halt", "hold", "tick"]),
+        st.sampled_from(
+            ["move", "drift", "accept", "fill", "fill", "part", "end", "unknown", "late", "halt", "hold", "tick"]
+        ),
         st.integers(0, 10**6),
     ),
     min_size=5,
@@ -350,8 +352,9 @@ def test_whatever_the_venue_does(ops: list[tuple[str, int]], cap: str, spacing: 
         ms = 500.0 * (number + 1)
         live = list(desk.core.orders.live())
         one = live[luck % len(live)] if live else None
-        if what == "move":
-            bid = max(8_000, min(12_000, bid + luck % 601 - 300))
+        if what in ("move", "drift"):
+            far = 300 if what == "move" else 15
+            bid = max(8_000, min(12_000, bid + luck % (2 * far + 1) - far))
             desk.board(ms, bid, bid + 1 + luck % 40)
         elif one is None or what == "tick":
             desk.tick(ms)
@@ -380,6 +383,10 @@ def test_whatever_the_venue_does(ops: list[tuple[str, int]], cap: str, spacing: 
         assert sum(zone.held for zone in desk.grid.zones) == desk.core.inventory.position, "each fill counts once"
     errors = [row for row in desk.rows if "strategy failed" in getattr(row, "text", "")]
     assert not errors
+    again = GridDesk(cap=cap, spacing=spacing, rebuild_sec=1 if rebuild else 0)
+    for (event, now_ns), step in zip(desk.fed[2:], desk.steps[2:], strict=True):
+        again.grid._is_settled = False  # it decides whenever a price moves
+        assert again.core.on_event(event, now_ns) == step
 
 
 def _let(desk: GridDesk, what: str, one: Order, luck: int, ms: float) -> None:

@@ -87,7 +87,7 @@ async def test_what_the_venue_cannot_take_is_refused_for_itself_alone() -> None:
     async with desk() as one:
         gateway = one.broker.gateway(one.market("ETH"))
         good, small = request(one), request(one, size=1)
-        odd = replace(request(one), time_in_force=TimeInForce.FOK)
+        odd = request(one)._replace(time_in_force=TimeInForce.FOK)
         first, second, third = await gateway.send([good, small, odd])
         assert first == good.client_order_id
         assert isinstance(second, Rejected)

@@ -43,7 +43,6 @@ from stall_then_strike.app.view.snapshot import (
     reason_counts,
 )
 from stall_then_strike.app.view.summary import summary_table
-from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig, Engine
 from stall_then_strike.config.trading import STALL_THEN_STRIKE
 from stall_then_strike.config.venue import BITFLYER
@@ -125,8 +124,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args.sets = _sets(args)
     cfg = cli.load(args, cli.CONFIGS / "backtest.yml", takes_several=True, trades=True)
     cli.require_open_files()
-    if args.check:
-        sys.stdout.write(effective_yaml(cfg))
+    if cli.is_check(args, cfg):
         return EXIT_DONE
     if not args.tapes:
         raise ConfigError("no TAPE was named; accepted: one or more tapes (.jsonl or .jsonl.zst)")

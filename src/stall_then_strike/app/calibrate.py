@@ -221,30 +221,22 @@ def comparison_table(result: Calibration) -> Table:
     for model in result.models:
         table.add_column(f"{model.model} *" if model.model == result.best else model.model, justify="right")
 
-    def row(name: str, real: str, each: Sequence[str]) -> None:
-        table.add_row(name, real, *each)
-
     models, sides = result.models, [result.real, *(model.fills for model in result.models)]
-    row("parameter", "", [_parameter(model) for model in models])
-    row("loss", "", [f"{model.loss:.4f}" for model in models])
-    row("best in resamples", "", ["-" if model.wins is None else f"{model.wins:.0%}" for model in models])
-    for name, texts in (
-        ("fill ratio", [_percent(side.ratio) for side in sides]),
-        ("orders with a fill", [_percent(side.touched) for side in sides]),
-    ):
-        row(name, texts[0], texts[1:])
-    row("ratio less real", "", [_percent(model.difference) for model in models])
+    table.add_row("parameter", "", *map(_parameter, models))
+    table.add_row("loss", "", *(f"{model.loss:.4f}" for model in models))
+    table.add_row("best in resamples", "", *("-" if model.wins is None else f"{model.wins:.0%}" for model in models))
+    table.add_row("fill ratio", *(_percent(side.ratio) for side in sides))
+    table.add_row("orders with a fill", *(_percent(side.touched) for side in sides))
+    table.add_row("ratio less real", "", *(_percent(model.difference) for model in models))
     for horizon in result.real.markouts:
-        texts = [_whole(side.markouts[horizon]) for side in sides]
-        row(f"markout {horizon} s, ticks", texts[0], texts[1:])
-    texts = [_whole(side.time_to_fill_ms) for side in sides]
-    row("time to fill, ms", texts[0], texts[1:])
-    texts = ["-" if side.median_time_to_fill_ms is None else f"{side.median_time_to_fill_ms:.0f}" for side in sides]
-    row("  its median", texts[0], texts[1:])
-    row("filled in both", "", [str(model.both) for model in models])
-    row("only in truth", "", [str(model.only_real) for model in models])
-    row("only predicted", "", [str(model.only_predicted) for model in models])
-    row("in neither", "", [str(model.neither) for model in models])
+        table.add_row(f"markout {horizon} s, ticks", *(_whole(side.markouts[horizon]) for side in sides))
+    table.add_row("time to fill, ms", *(_whole(side.time_to_fill_ms) for side in sides))
+    medians = [side.median_time_to_fill_ms for side in sides]
+    table.add_row("  its median", *("-" if median is None else f"{median:.0f}" for median in medians))
+    table.add_row("filled in both", "", *(str(model.both) for model in models))
+    table.add_row("only in truth", "", *(str(model.only_real) for model in models))
+    table.add_row("only predicted", "", *(str(model.only_predicted) for model in models))
+    table.add_row("in neither", "", *(str(model.neither) for model in models))
     return table
 
 

@@ -20,7 +20,6 @@ from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_HAL
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.trader.preflight import preflight
 from stall_then_strike.app.view.checks import as_json, is_halted, show
-from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.watch.alerts import URLS_VARIABLE, Alerts, load_alert_urls
@@ -60,8 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         results = [fault("configuration", str(error), "", exit_code=TO_MEND)]
     else:
-        if args.check:
-            sys.stdout.write(effective_yaml(cfg))
+        if cli.is_check(args, cfg):
             return EXIT_DONE
         try:
             results = cli.run(examine(cfg, args))

@@ -19,7 +19,6 @@ from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.trader.live_opening import Opening, run_opened
 from stall_then_strike.config.layers import show
-from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.config.trading import STALL_THEN_STRIKE
 from stall_then_strike.infra.clock import SystemClock
@@ -64,8 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     cli.require_open_files()
     if cfg.env == "paper":
         raise ConfigError(f"env: {cfg.env} is not for this command; accepted: live or sim")
-    if args.check:
-        sys.stdout.write(effective_yaml(cfg))
+    if cli.is_check(args, cfg):
         return EXIT_DONE
     account = None if cfg.env == "sim" else venue_of(cfg).account(cfg)
     alerts = Alerts(load_alert_urls(), pause_sec=float(cfg.watch.alert_pause_sec), clock=SystemClock())

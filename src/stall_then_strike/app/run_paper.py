@@ -28,7 +28,6 @@ from stall_then_strike.app.shell.flag_values import speed
 from stall_then_strike.app.trader.paper_run import PaperRun, recorded_feeds
 from stall_then_strike.app.view.after_run import Step
 from stall_then_strike.app.view.screen import Screen
-from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.config.venue import BITFLYER, LIGHTER
 from stall_then_strike.infra.clock import SystemClock
@@ -95,8 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         require_product([args.tape], cfg)
     if cfg.env == "live":
         raise ConfigError(f"env: {cfg.env} is not for this command; accepted: paper or sim")
-    if args.check:
-        sys.stdout.write(effective_yaml(cfg))
+    if cli.is_check(args, cfg):
         return EXIT_DONE
     return _run(cfg, args)
 

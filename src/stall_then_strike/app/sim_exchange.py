@@ -178,7 +178,8 @@ async def _serve(
             return EXIT_FAILED
         _announce(exchange, key if private is not None else None)
         with cli.signals_heard(ending.on_signal):
-            await _until_end(exchange, ending, args.duration)
+            has_ended = await first_of(exchange.wait_ended(), ending.wanted, limit_s=args.duration)
+            ending.ask("end of tape" if has_ended else "duration over")  # no effect after a signal: the first is kept
     counts = exchange.hub.counters
     sys.stdout.write(
         f"stopped: {ending.why}; {counts.connections} connections, {counts.frames} frames, "
@@ -204,12 +205,6 @@ def _announce(exchange: BitflyerExchange, key: ApiKey | None) -> None:
             " --set journal.dir=data/journal-of-this-exchange\n"
         )
     sys.stdout.flush()
-
-
-async def _until_end(exchange: BitflyerExchange, ending: Ending, duration_s: float | None) -> None:
-    """Wait for the first thing that ends the run."""
-    has_ended = await first_of(exchange.wait_ended(), ending.wanted, limit_s=duration_s)
-    ending.ask("end of tape" if has_ended else "duration over")  # no effect after a signal: the first reason is kept
 
 
 def _product(text: str) -> Instrument:

@@ -19,16 +19,16 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.console import Console
 
 from stall_then_strike.app.shell import cli
-from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, command
+from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.shell.compiling import READER, REPLAY, compiling
-from stall_then_strike.app.shell.flag_values import positive_seconds
+from stall_then_strike.app.shell.flag_values import positive_seconds, whole
 from stall_then_strike.app.shell.wide_table import print_table
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.config.venue import BITFLYER
 from stall_then_strike.tapes.tape_files import market_of_tapes, require_product, tape_files
 from stall_then_strike.types.dto import NS_PER_S
-from stall_then_strike.types.errors import ConfigError, StallThenStrikeError
+from stall_then_strike.types.errors import ConfigError, LogError, StallThenStrikeError
 
 if TYPE_CHECKING:
     from stall_then_strike.research.sweep.drive import Driver
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from stall_then_strike.research.tables.columns import Columns
 
 _RESULTS: Final = Path("data/results")
+_count: Final = whole("a count", "a whole number from 1 to 1000000", 1, 1_000_000)
 _WIDE: Final = 200
 """Width when the output is not a terminal."""
 
@@ -132,12 +133,6 @@ def parser() -> argparse.ArgumentParser:
     return flags
 
 
-def _count(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 0 < int(text) <= 1_000_000:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a count; accepted: a whole number from 1 to 1000000")
-    return int(text)
-
-
 def _share(text: str) -> Decimal:
     try:
         share = Decimal(text)
@@ -197,7 +192,9 @@ class Stopper:
             raise cli.Interrupted
 
 
-@command("sweep", silent="stall_then_strike.infra")  # garbage frames are counted, not warned of
+@command(
+    "sweep", silent="stall_then_strike.infra", expects=(StallThenStrikeError,)
+)  # garbage frames are counted, not warned of
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -219,12 +216,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         with cli.extra_needed("research"):
             keys = _keys(args, cfg)
             return _Sweep(args, cfg, keys, stopper, command=_command(arguments, args.tapes)).run()
-    except ConfigError as error:
-        _say(error)
-        return EXIT_USAGE
-    except (StallThenStrikeError, OSError) as error:
-        _say(error)
-        return EXIT_FAILED
+    except OSError as error:
+        raise LogError(str(error)) from error
     except cli.Interrupted:
         _say(f"stopped before the first run by {stopper.why}")
         return EXIT_INTERRUPTED

@@ -28,7 +28,6 @@ from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.shell.first_of import first_of
-from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.clock import Clock, SystemClock
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
@@ -185,8 +184,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         flags.error("--yes needs --now")
     cfg = cli.load(args, cli.CONFIGS / "live.yml", takes_several=True)
     cli.require_open_files()
-    if args.check:
-        sys.stdout.write(effective_yaml(cfg))
+    if cli.is_check(args, cfg):
         return EXIT_DONE
     if args.alive:
         return _alive(cfg)
@@ -265,16 +263,14 @@ async def _until_stopped(
             dog = Watchdog(
                 path, limit_s, venue, lambda title, text: alerts.send(AlertKind.WATCHDOG, title, text), clock=clock
             )
-            logger.info("waiting for a heartbeat in {}; limit {:g} s, alerts {}", path, limit_s, _on_off(alerts.is_on))
+            logger.info(
+                "waiting for a heartbeat in {}; limit {:g} s, alerts {}", path, limit_s, "on" if alerts.is_on else "off"
+            )
             await first_of(dog.run(), ending.wanted, limit_s=duration_s)
             ending.ask("duration over")
         run.why = ending.why
         logger.info("stopped watching: {}", ending.why)
         return EXIT_DONE
-
-
-def _on_off(is_on: bool) -> str:
-    return "on" if is_on else "off"
 
 
 if __name__ == "__main__":

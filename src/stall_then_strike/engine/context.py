@@ -239,7 +239,7 @@ class Context:
     def room_lots(self, side: Side) -> int:
         """The same in lots."""
         held, last = self.holding, self.holding.last_key
-        queued = sum(quote.size for cloid, quote in self._own.items() if cloid > last and quote.side is side)
+        queued = sum([quote.size for cloid, quote in self._own.items() if cloid > last and quote.side is side])
         return self._cap - held.position * side.sign - (held.open_buy if side is Side.BUY else held.open_sell) - queued
 
     # --- what is done
@@ -255,9 +255,11 @@ class Context:
         """The same in ticks and lots."""
         if price <= 0 or size < (least := self.market.least(price)):
             raise ValueError(f"no order of {size} lots at {price} ticks; accepted: {least} lots or more")
+        if size > self.room_lots(side):
+            return None
         best = self.board.best_ask_price if side is Side.BUY else self.board.best_bid_price
         against = [best, *(quote.price for quote in self._own.values() if quote.side is not side)]
-        if size > self.room_lots(side) or any((other - price) * side.sign <= 0 for other in against):
+        if any((other - price) * side.sign <= 0 for other in against):
             return None
         self._last += 1
         cloid = Cloid(self._last)

@@ -412,7 +412,8 @@ class Orders:
         order = self._find(event)
         if order is None:
             return [self._hold(event)]
-        self.changes += 1
+        if order.absences or isinstance(event, FillEvent) or not (event.kind is _ACCEPTED or event.kind is _REGISTERED):
+            self.changes += 1  # otherwise it is on its way, as was supposed
         registered_ns = order.registered_ns
         named = self._take_name(order, event)
         results = [self._fill(order, event) if isinstance(event, FillEvent) else self._event(order, event, named)]

@@ -361,8 +361,8 @@ class Portfolio:
         """A step's changes with their instrument and, if they have a memo, the account's."""
         memo = changes.memo
         if memo is not None and self.day is not None:
-            memo = replace(memo, inventory=self.day.memo(), cash_base=None, since=None)
-        return replace(changes, product=core.instrument.product_code, account=memo)
+            memo = memo._replace(inventory=self.day.memo(), cash_base=None, since=None)
+        return changes._replace(product=core.instrument.product_code, account=memo)
 
 
 def _scale(unit: Instrument) -> int:

@@ -9,7 +9,7 @@ from collections import deque
 
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.context import Cloid, Context, OrderFill, Role, Sheet, Strategy
-from stall_then_strike.engine.strategy import QUOTE_TAGS, QUOTE_WORDS, Holding, Market, Quote, Wish
+from stall_then_strike.engine.strategy import QUOTE_TAGS, QUOTE_WORDS, Holding, LiveQuote, Market, Quote, Wish
 from stall_then_strike.engine.venue.budget import NEVER_NS
 from stall_then_strike.types.dto import FillEvent, Reason
 from stall_then_strike.types.instrument import Instrument, Lots
@@ -34,6 +34,8 @@ class Sandbox:
         self._has_started = False
         self._asked: tuple[Quote, ...] = ()
         """The quotes of the last wish."""
+        self._shown: tuple[tuple[LiveQuote, ...], int] = (), 0
+        """The live quotes and the last key that were taken in last."""
         strategy.check(self.context.market)
 
     def on_fill(self, key: int, fill: FillEvent) -> None:
@@ -80,6 +82,10 @@ class Sandbox:
 
     def _take_in(self, holding: Holding) -> None:
         """Drop what has ended, and see what is being cancelled."""
+        shown = holding.quotes, holding.last_key
+        if shown[0] is self._shown[0] and shown[1] == self._shown[1]:
+            return  # the engine shows the same object as long as no order has changed
+        self._shown = shown
         own, ending = self._sheet.own, self._sheet.ending
         live = {quote.key: quote.is_ending for quote in holding.quotes}
         for cloid in [cloid for cloid in own if cloid <= holding.last_key and cloid not in live]:
@@ -90,7 +96,9 @@ class Sandbox:
     def _wish(self) -> Wish:
         """All that is queued or live and not being cancelled."""
         sheet = self._sheet
-        quotes = tuple(quote for cloid, quote in sheet.own.items() if cloid not in sheet.ending)
+        quotes = tuple(sheet.own.values())
+        if sheet.ending:
+            quotes = tuple([quote for quote in quotes if quote.key not in sheet.ending])
         reason = Reason.STRATEGY if quotes != self._asked or not quotes else Reason.QUOTING
         self._asked = self._asked if quotes == self._asked else quotes  # what is the same object is not compared again
         return Wish(self._asked, reason, until_ns=sheet.wake_ns)

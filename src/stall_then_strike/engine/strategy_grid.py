@@ -297,12 +297,12 @@ class Grid(Strategy):
         # One more is kept than is placed: a market that goes to and fro across a line must not cost cancels.
         most = self.settings.resting + 1
         live = [Order(self._of[cloid], quote.side, quote.price, quote.size) for cloid, quote in quotes.items()]
-        free = [number for number, zone in enumerate(self.zones) if zone.held and zone.cloid not in quotes]
+        free = self._turned(context.market, quotes, ask, most)
         near = self._between(bid, ask)
         free += islice(self._idle(range(near.start, len(self.zones)), _SELL, quotes), most)
         free += islice(self._idle(range(near.stop - 1, -1, -1), _BUY, quotes), most)
         new = [wanted(number, self.zones[number], self._size, context.market, bid, ask) for number in free]
-        is_on_lines = all(order.price == self.zones[order.number].line(order.side) for order in new)
+        off = [order for order in new if order.price != self.zones[order.number].line(order.side)]
         new = [order for order in new if (order.price < ask if order.side is _BUY else order.price > bid)]
         buys, sells = nearest([*live, *new], most)
         for order in live:
@@ -318,7 +318,37 @@ class Grid(Strategy):
                 self._of[zone.cloid] = order.number
         while len(self._of) > _KEPT and next(iter(self._of)) not in quotes:
             self._of.popitem(last=False)
-        return is_on_lines and not is_placed
+        return not is_placed and self._stays(context, live, off)
+
+    def _stays(self, context: Context, live: Iterable[Order], off: Sequence[Order]) -> bool:
+        """Whether nothing can be placed while bid and ask move between two lines, though some orders move with them.
+
+        Those that wait ``off`` their lines, just behind the market, must be without room, and must not pass live ones.
+        """
+        if not off:
+            return True
+        if context.market.min_notional or any(order.size <= context.room_lots(order.side) for order in off):
+            return False
+        return all(order.price == self.zones[order.number].line(order.side) for order in live)
+
+    def _turned(self, market: MarketInfo, quotes: Mapping[Cloid, Quote], ask: Ticks, most: int) -> list[int]:
+        """The zones without an order that turn round what they hold: at least those nearest to the market.
+
+        Their sells are the nearer the lower they are. So are their buys the higher they are, but those that the market
+        has fallen past share one price, and the lowest of them come first.
+        """
+        held = [number for number, zone in enumerate(self.zones) if zone.held and zone.cloid not in quotes]
+        least = market.instrument.min_size
+        if market.min_notional or len(held) <= most:
+            return held
+        bought: list[int] = []
+        sold: list[int] = []
+        rests: list[int] = []
+        for number in held:
+            lots = self.zones[number].held
+            (bought if lots >= least else sold if -lots >= least else rests).append(number)
+        passed = bisect_left(sold, bisect_left(self._lines, ask - 1))
+        return [*bought[:most], *[*sold[passed:], *reversed(sold[:passed])][:most], *rests]
 
     def _idle(self, numbers: Iterable[int], side: Side, quotes: Mapping[Cloid, Quote]) -> Iterator[int]:
         """Those of these zones that begin with a side: they hold nothing and have no order."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum, unique
+from typing import NamedTuple
 
 from stall_then_strike.types.instrument import Lots, Ticks
 from stall_then_strike.types.names import ClientOrderId, ExecId, OrderId, Reason, Side
@@ -18,8 +18,7 @@ class TimeInForce(StrEnum):
     FOK = "FOK"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlaceLimit:
+class PlaceLimit(NamedTuple):
     """``place_limit``: rest one order at a price. The core, not the venue, ends it after ``ttl_ms``."""
 
     client_order_id: ClientOrderId
@@ -31,16 +30,14 @@ class PlaceLimit:
     reason: Reason
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CancelAllStall:
+class CancelAllStall(NamedTuple):
     """``cancel_all_stall``: cancel the named working quotes of this strategy, and no other order of the account."""
 
     order_ids: tuple[OrderId, ...]
     reason: Reason
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CloseMarket:
+class CloseMarket(NamedTuple):
     """``close_market``: take liquidity, at market (``price`` None) or as IOC limit at ``price``."""
 
     client_order_id: ClientOrderId
@@ -51,8 +48,7 @@ class CloseMarket:
     reason: Reason
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reconcile:
+class Reconcile(NamedTuple):
     """Ask the venue for the account; the answer is an :class:`AccountReport` or a :class:`ReportFailed`."""
 
     since: ExecId
@@ -60,8 +56,7 @@ class Reconcile:
     why: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RenewFeed:
+class RenewFeed(NamedTuple):
     """Renew the connection: the private channel did not tell what it should have told."""
 
     why: str
@@ -70,8 +65,7 @@ class RenewFeed:
 Action = PlaceLimit | CancelAllStall | CloseMarket | Reconcile | RenewFeed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderRequest:
+class OrderRequest(NamedTuple):
     """One order as a gateway sends it. ``price`` None means MARKET."""
 
     client_order_id: ClientOrderId
@@ -83,8 +77,7 @@ class OrderRequest:
     """It must not take: the venue ends it instead."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CancelRequest:
+class CancelRequest(NamedTuple):
     """One cancel as a gateway sends it."""
 
     order_id: OrderId

@@ -354,8 +354,7 @@ class NewSettings:
     """Who changed what, for the log."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tick:
+class Tick(NamedTuple):
     """The core's deadline has come without another event."""
 
     ts_ns: int

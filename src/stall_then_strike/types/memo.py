@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from stall_then_strike.types.actions import TimeInForce
 from stall_then_strike.types.instrument import Lots, Ticks
@@ -10,8 +11,7 @@ from stall_then_strike.types.names import ClientOrderId, ExecId, OrderId, Reason
 from stall_then_strike.types.rows import TradeLogRow
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderMemo:
+class OrderMemo(NamedTuple):
     """An order as the journal stores it: fields of ``engine.orders.Order``, frozen."""
 
     client_order_id: ClientOrderId
@@ -34,8 +34,7 @@ class OrderMemo:
     is_live: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InventoryMemo:
+class InventoryMemo(NamedTuple):
     """What ``engine.inventory.InventoryManager`` needs to go on, in lots and money units."""
 
     position: int
@@ -48,8 +47,7 @@ class InventoryMemo:
     mid2: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CoreMemo:
+class CoreMemo(NamedTuple):
     """What a later run needs of this one, apart from its orders and fills."""
 
     ts_ns: int
@@ -79,8 +77,7 @@ class BookedFill:
     row: TradeLogRow
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fact:
+class Fact(NamedTuple):
     """One line of the account's story, for ``why``: a request, an answer, an event, a report, a halt."""
 
     ts_ns: int
@@ -91,8 +88,7 @@ class Fact:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Changes:
+class Changes(NamedTuple):
     """What a step changed that must outlive the process. Stored as one, before the step's actions are sent."""
 
     ts_ns: int

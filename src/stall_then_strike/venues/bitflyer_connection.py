@@ -6,8 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from types import TracebackType
-from typing import NoReturn, Self
+from typing import Any, NoReturn, Self
 
 import aiohttp
 import pybotters
@@ -85,11 +84,9 @@ class BitflyerConnection:
         ]
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *exc: Any) -> None:
         """Close the session."""
-        await self._stack.__aexit__(kind, error, trace)
+        await self._stack.__aexit__(*exc)
 
     @property
     def listener(self) -> Listener:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import NoReturn, Protocol, Self
+from typing import Any, NoReturn, Protocol, Self
 
 from stall_then_strike.engine.gateway import OrderGateway, Reply, Request
 from stall_then_strike.engine.venue.rules import VenueRules
@@ -235,9 +234,7 @@ class Connection(Protocol):
         """Open what is needed to ask the venue. Nothing is sent."""
         ...
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *exc: Any) -> None:
         """Close everything."""
         ...
 

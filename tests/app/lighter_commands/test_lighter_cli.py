@@ -78,6 +78,14 @@ def know(monkeypatch: pytest.MonkeyPatch, credentials: Credentials) -> None:
         monkeypatch.setenv(name, str(value))
 
 
+def of_another(room: Room, monkeypatch: pytest.MonkeyPatch, *terms: str) -> None:
+    """An order of another account."""
+    maker = Room(room.venue, room.capsys)
+    know(monkeypatch, maker.credentials)
+    maker.place(*terms)
+    know(monkeypatch, room.credentials)
+
+
 @pytest.fixture
 def room(
     venue: LighterExchange, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -136,10 +144,7 @@ def test_orders_of_all_markets_are_listed_and_cancelled(room: Room) -> None:
 
 
 def test_a_trade_shows_in_positions_and_balance(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    maker = Room(room.venue, room.capsys)
-    know(monkeypatch, maker.credentials)
-    maker.place("SOL", "sell", "1", "--price", "150")
-    know(monkeypatch, room.credentials)
+    of_another(room, monkeypatch, "SOL", "sell", "1", "--price", "150")
     assert room.run("positions")[0] == "no positions\n"
     assert room.place("SOL", "buy", "0.5", "--market")["status"] == "filled"
     positions = room.json("positions")
@@ -154,10 +159,7 @@ def test_a_trade_shows_in_positions_and_balance(room: Room, monkeypatch: pytest.
 
 
 def test_what_the_venue_cancels_by_itself_is_a_failure(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
-    maker = Room(room.venue, room.capsys)
-    know(monkeypatch, maker.credentials)
-    maker.place("DOGE", "sell", "100", "--price", "0.2")
-    know(monkeypatch, room.credentials)
+    of_another(room, monkeypatch, "DOGE", "sell", "100", "--price", "0.2")
     order = room.place("DOGE", "buy", "100", "--price", "0.21", "--post-only", code=1)
     assert order["status"] == "canceled-post-only"
     assert room.orders() == []

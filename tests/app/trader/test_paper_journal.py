@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -42,5 +41,5 @@ def test_journal_of_a_paper_run_tells_what_its_logs_tell_and_changes_nothing(tmp
     assert not any(order.is_live for order in orders)
     assert memo is not None
     held = trader.core.inventory.memo()
-    assert memo.inventory == replace(held, mid2=memo.inventory.mid2), "marks are remembered now and then"
+    assert memo.inventory == held._replace(mid2=memo.inventory.mid2), "marks are remembered now and then"
     assert (memo.cash_base, memo.since) == (None, None)

@@ -65,8 +65,14 @@ def terminal(rows: int = 24, columns: int = 80) -> Iterator[tuple[int, int]]:
                 continue
 
 
-def as_stdout(outlet: Outlet, encoding: str = "utf-8") -> io.TextIOWrapper:
-    return io.TextIOWrapper(outlet, encoding, write_through=True)
+@contextmanager
+def panel() -> Iterator[tuple[int, Outlet, Screen]]:
+    """Our end of a terminal, and the outlet and the screen on the other."""
+    with terminal() as (ours, theirs):
+        outlet = Outlet(theirs, "utf-8", patient=False)
+        file = io.TextIOWrapper(outlet, "utf-8", write_through=True)
+        yield ours, outlet, Screen(Console(file=file, force_terminal=True, width=80, height=24), live=True)
+        outlet.finish()
 
 
 # --- lines
@@ -180,9 +186,7 @@ def snapshot() -> Snapshot:
 
 
 async def test_the_panel_gives_the_terminal_back_and_what_was_written_meanwhile() -> None:
-    with terminal() as (ours, theirs):
-        outlet = Outlet(theirs, "utf-8", patient=False)
-        screen = Screen(Console(file=as_stdout(outlet), force_terminal=True, width=80, height=24), live=True)
+    with panel() as (ours, outlet, screen):
         assert screen.is_panel
         async with asyncio.TaskGroup() as tasks:
             task = tasks.create_task(screen.show(snapshot))
@@ -191,16 +195,13 @@ async def test_the_panel_gives_the_terminal_back_and_what_was_written_meanwhile(
             task.cancel()
         screen.end("the summary")
         drawn += await asyncio.to_thread(emptied, ours, b"the summary")
-        outlet.finish()
     assert drawn.count(ENTER) == drawn.count(LEAVE) == 1
     assert drawn.index(ENTER) < drawn.index(b"working orders") < drawn.index(LEAVE)
     assert drawn.index(LEAVE) < drawn.index(b"a warning") < drawn.index(b"the summary")
 
 
 async def test_a_terminal_that_is_read_again_shows_the_newest_frame() -> None:
-    with terminal() as (ours, theirs):
-        outlet = Outlet(theirs, "utf-8", patient=False)
-        screen = Screen(Console(file=as_stdout(outlet), force_terminal=True, width=80, height=24), live=True)
+    with panel() as (ours, _, screen):
         count = 0
 
         def next_snapshot() -> Snapshot:
@@ -210,38 +211,29 @@ async def test_a_terminal_that_is_read_again_shows_the_newest_frame() -> None:
 
         await shown_for(6, screen, next_snapshot)  # a terminal takes less than two frames unread
         drawn = await asyncio.to_thread(emptied, ours, LEAVE)
-        outlet.finish()
     assert count > 12
     assert drawn.count(b"frame ") < count // 2
 
 
 async def test_a_terminal_that_is_closed_ends_no_run() -> None:
-    with terminal() as (ours, theirs):
-        outlet = Outlet(theirs, "utf-8", patient=False)
-        screen = Screen(Console(file=as_stdout(outlet), force_terminal=True, width=80, height=24), live=True)
+    with panel() as (ours, _, screen):
         os.close(ours)
         await shown_for(0.6, screen, snapshot)
         screen.end("summary")
-        outlet.finish()
 
 
 async def test_a_snapshot_that_cannot_be_taken_ends_no_run() -> None:
     def broken() -> Snapshot:
         raise ZeroDivisionError
 
-    with terminal() as (_, theirs):
-        outlet = Outlet(theirs, "utf-8", patient=False)
-        screen = Screen(Console(file=as_stdout(outlet), force_terminal=True, width=80, height=24), live=True)
+    with panel() as (_, _, screen):
         await shown_for(0.1, screen, broken)
-        outlet.finish()
 
 
 def test_a_terminal_that_knows_no_cursor_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "dumb")
-    with terminal() as (_, theirs):
-        outlet = Outlet(theirs, "utf-8", patient=False)
-        assert not Screen(Console(file=as_stdout(outlet), force_terminal=True), live=True).is_panel
-        outlet.finish()
+    with panel() as (_, _, screen):
+        assert not screen.is_panel
 
 
 # --- what a command comes to

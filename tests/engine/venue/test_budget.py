@@ -198,7 +198,7 @@ def test_no_pause_below_half_of_the_share_then_rising_ones() -> None:
     w = window(limit=120, seconds=60, reserve=20)
     gaps = []
     for _ in range(60):
-        gaps.append(w.gap_ns(w.used(0), 2))
+        gaps.append(w.outlook(0, 2)[1])
         w.spend(0, 2)
     assert gaps[:26] == [0] * 26
     assert gaps[26:] == sorted(gaps[26:])
@@ -490,7 +490,7 @@ def test_what_an_earlier_run_sent_still_counts() -> None:
         is_live=False,
     )
     found = budget()
-    found.restore(replace(memo, sent_ns=n) for n in range(90))
+    found.restore(memo._replace(sent_ns=n) for n in range(90))
     now = 2 * NS_PER_S
     assert [used(found, now, name) for name in ("private", "orders", "small orders")] == [180, 90, 90]
     assert found.strike_at_ns(now, 2, SMALL) > now

@@ -186,13 +186,14 @@ MEMOS = st.builds(
     CoreMemo,
     ts_ns=_STAMPS,
     day=_WORDS,
-    inventory=st.builds(InventoryMemo, **dict.fromkeys(InventoryMemo.__dataclass_fields__, _INTS)),
+    inventory=st.builds(InventoryMemo, **dict.fromkeys(InventoryMemo._fields, _INTS)),
     halted=st.none() | _REASONS,
     halt_ns=_STAMPS,
     halt_detail=_WORDS,
     pnl_base=_INTS,
     cash_base=st.none() | _INTS,
     since=st.none() | _INTS,
+    paused=st.none() | _REASONS,
 )
 CHANGES = st.builds(
     Changes,
@@ -201,4 +202,6 @@ CHANGES = st.builds(
     fills=st.lists(FILLS, max_size=4).map(tuple),
     facts=st.lists(FACTS, max_size=4).map(tuple),
     memo=st.none() | MEMOS,
+    product=st.just(""),
+    account=st.none(),
 )

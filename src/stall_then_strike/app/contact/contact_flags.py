@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.config.venue import BITFLYER, LIGHTER
+from stall_then_strike.config.venue import LIGHTER
 from stall_then_strike.infra.bitflyer.credentials import is_venue_host
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.types.errors import ConfigError
@@ -39,12 +39,6 @@ def claim_report(named: Path | None, kind: str) -> Path:
     except OSError as error:
         raise ConfigError(f"--report {path}: {error.strerror}; accepted: a file that can be written") from None
     return path
-
-
-def require_bitflyer(cfg: AppConfig, command: str) -> None:
-    """Refuse any other venue. Raises ConfigError."""
-    if cfg.exchange.name != BITFLYER:
-        raise ConfigError(f"exchange.name: {cfg.exchange.name}: {command} knows one venue; accepted: {BITFLYER}")
 
 
 def venue_account(cfg: AppConfig, otherwise: str = "") -> Any:

@@ -29,7 +29,6 @@ from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.shell.flag_values import positive_seconds
-from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.config.venue import LIGHTER
 from stall_then_strike.infra.bitflyer.credentials import Credentials
@@ -81,8 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     cfg = cli.load(args, cli.CONFIGS / "live.yml", takes_several=True)
     cli.require_open_files()
-    if args.check:
-        sys.stdout.write(effective_yaml(cfg))
+    if cli.is_check(args, cfg):
         return EXIT_DONE
     cfg = cfg.by_instrument()[0]
     account = None

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from enum import StrEnum, unique
 from typing import Final
 
-from stall_then_strike.app.contact.timeline import Timeline
+from stall_then_strike.app.contact.timeline import BOUGHT, CANCEL_SENT, CLOSE_SENT, Timeline
 from stall_then_strike.engine.strategy import QUOTE_TAGS, QUOTE_WORDS, Holding, Market, Quote, Wish
 from stall_then_strike.engine.venue.budget import NEVER_NS
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, BookReader, FillEvent, Reason, Side
@@ -129,7 +129,7 @@ class Rehearsal:
             REST_NS if self._timeline.is_registered else LONGEST_REST_NS
         ):
             self._quotes = ()
-            self._timeline.cancel_wished(now_ns)
+            self._timeline.mark(CANCEL_SENT, now_ns)
             self._since_ns, self.stage = now_ns, Stage.CANCELLING
         elif not self._timeline.is_accepted and now_ns - self._since_ns >= _FILL_NS and not holding.quotes:
             self._finish("the order was not accepted")
@@ -139,13 +139,13 @@ class Rehearsal:
             self._finish("the order far from the market was filled" if holding.position else "")
             return
         self._want(Side.BUY, Ticks(market.best_ask_price + market.best_ask_price // _REACH), now_ns)
-        self._timeline.buy_wished(now_ns)
+        self._timeline.mark(BOUGHT, now_ns)
         self.stage = Stage.BUYING
 
     def _look_at_buy(self, holding: Holding, now_ns: int) -> None:
         if holding.position:
             self._quotes, self.stage = (), Stage.CLOSING
-            self._timeline.close_wished(now_ns)
+            self._timeline.mark(CLOSE_SENT, now_ns)
         elif now_ns - self._since_ns > _FILL_NS:
             self._finish("the order at the market was not filled")
 

@@ -22,7 +22,6 @@ from yarl import URL
 from stall_then_strike.app.contact.contact_flags import (
     add_report_flag,
     claim_report,
-    require_bitflyer,
     venue_account,
 )
 from stall_then_strike.app.contact.contact_report import report_text, terminal_lines, write_report
@@ -32,8 +31,8 @@ from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, command
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.shell.flag_values import number
 from stall_then_strike.app.trader.live_opening import Opening, run_opened
-from stall_then_strike.config.loader import effective_yaml
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.config.venue import BITFLYER
 from stall_then_strike.infra.bitflyer.credentials import Credentials
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.line.own_machine import is_own_machine
@@ -85,12 +84,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     cfg = cli.load(args, cli.CONFIGS / "live.yml")
     cli.require_open_files()
-    require_bitflyer(cfg, "rehearse")
+    if cfg.exchange.name != BITFLYER:
+        raise ConfigError(f"exchange.name: {cfg.exchange.name}: rehearse knows one venue; accepted: {BITFLYER}")
     if cfg.env == "paper":
         raise ConfigError(f"env: {cfg.env} is not for this command; accepted: live or sim")
     cfg = rehearsal_settings(cfg)
-    if args.check:
-        sys.stdout.write(effective_yaml(cfg))
+    if cli.is_check(args, cfg):
         return EXIT_DONE
     account = None if cfg.env == "sim" else venue_account(cfg)
     _require_consent(cfg, args)

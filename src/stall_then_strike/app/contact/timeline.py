@@ -96,17 +96,9 @@ class Timeline:
         self.stamps[SENT] = now_ns
         self._price, self._size = price, size
 
-    def cancel_wished(self, now_ns: int) -> None:
-        """Its cancel."""
-        self._mark(CANCEL_SENT, now_ns)
-
-    def buy_wished(self, now_ns: int) -> None:
-        """The order of the round trip."""
-        self._mark(BOUGHT, now_ns)
-
-    def close_wished(self, now_ns: int) -> None:
-        """The way back."""
-        self._mark(CLOSE_SENT, now_ns)
+    def mark(self, step: str, now_ns: int) -> None:
+        """A step happened; the first time counts."""
+        self.stamps.setdefault(step, now_ns)
 
     # --- what happens
 
@@ -118,23 +110,23 @@ class Timeline:
             self._on_order(event, now_ns)
         elif isinstance(event, FillEvent):
             if CLOSE_SENT in self.stamps:
-                self._mark(CLOSED, now_ns)
+                self.mark(CLOSED, now_ns)
             elif BOUGHT in self.stamps:
-                self._mark(BUY_FILLED, now_ns)
+                self.mark(BUY_FILLED, now_ns)
 
     def on_answer(self, path: str, answer: Answer) -> None:
         """An HTTP answer."""
         if path == _CANCEL and answer.status == _OK and CANCEL_SENT in self.stamps:
-            self._mark(CANCEL_TAKEN, answer.received_ns)
+            self.mark(CANCEL_TAKEN, answer.received_ns)
 
     def _look_at(self, board: BookReader, now_ns: int) -> None:
         if self._price is None or SENT not in self.stamps:
             return
         is_there = board.size_at(Side.BUY, self._price) >= self._size
         if is_there and CANCEL_SENT not in self.stamps:
-            self._mark(SEEN, now_ns)
+            self.mark(SEEN, now_ns)
         elif not is_there and SEEN in self.stamps and CANCEL_SENT in self.stamps:
-            self._mark(GONE, now_ns)
+            self.mark(GONE, now_ns)
 
     def _on_order(self, event: OrderEvent, now_ns: int) -> None:
         match event.kind:
@@ -144,7 +136,7 @@ class Timeline:
                 self._mark_first(REGISTERED, now_ns)
             case OrderEventKind.CANCELLED:
                 if CANCEL_SENT in self.stamps:
-                    self._mark(CANCELLED, now_ns)
+                    self.mark(CANCELLED, now_ns)
             case OrderEventKind.EXPIRED if BOUGHT in self.stamps:
                 pass  # the rest of a close
             case _:
@@ -153,10 +145,7 @@ class Timeline:
     def _mark_first(self, step: str, now_ns: int) -> None:
         """Of the far order alone: those of the round trip come after its cancel."""
         if SENT in self.stamps and CANCEL_SENT not in self.stamps:
-            self._mark(step, now_ns)
-
-    def _mark(self, step: str, now_ns: int) -> None:
-        self.stamps.setdefault(step, now_ns)
+            self.mark(step, now_ns)
 
     # --- judging
 

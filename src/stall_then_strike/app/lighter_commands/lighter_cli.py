@@ -221,8 +221,7 @@ async def _place(dealer: LighterDealer, args: argparse.Namespace) -> int:
     async def look() -> Order | None:
         return await dealer.fetch_order(coi) or None
 
-    order = await _seen(look)
-    return _tell(dealer, args, sent, order, is_good=order is not None and order.get("status") in _GOOD)
+    return _tell(dealer, args, sent, await _seen(look))
 
 
 async def _modify(dealer: LighterDealer, args: argparse.Namespace) -> int:
@@ -240,8 +239,7 @@ async def _modify(dealer: LighterDealer, args: argparse.Namespace) -> int:
         order = await dealer.fetch_order(args.id)
         return order if order and (order.get("status") != "open" or _has(order, wanted)) else None
 
-    order = await _seen(look)
-    return _tell(dealer, args, sent, order, is_good=order is not None and order.get("status") in _GOOD)
+    return _tell(dealer, args, sent, await _seen(look))
 
 
 async def _cancel(dealer: LighterDealer, args: argparse.Namespace) -> int:
@@ -309,9 +307,8 @@ async def _seen(look: Callable[[], Awaitable[Order | None]]) -> Order | None:
     return None
 
 
-def _tell(
-    dealer: LighterDealer, args: argparse.Namespace, sent: Mapping[str, Any], order: Order | None, *, is_good: bool
-) -> int:
+def _tell(dealer: LighterDealer, args: argparse.Namespace, sent: Mapping[str, Any], order: Order | None) -> int:
+    """Tell what became of what was sent; whether that is good is the exit code."""
     if args.json:
         _print_json({"sent": [sent], "order": order})
     elif order is None:
@@ -321,7 +318,7 @@ def _tell(
         )
     else:
         sys.stdout.write(f"{lighter_tables.told(order, dealer.markets)}\n")
-    return EXIT_DONE if is_good else EXIT_FAILED
+    return EXIT_DONE if order is not None and order.get("status") in _GOOD else EXIT_FAILED
 
 
 async def _tell_gone(dealer: LighterDealer, args: argparse.Namespace, is_meant: Callable[[Order], bool]) -> int:

@@ -18,7 +18,7 @@ from loguru import logger
 from stall_then_strike import config
 from stall_then_strike.app.shell.flag_values import positive_seconds
 from stall_then_strike.config.layers import Tree
-from stall_then_strike.config.loader import app_config, explained, load_app_config, located, read_layers
+from stall_then_strike.config.loader import app_config, effective_yaml, explained, load_app_config, located, read_layers
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.config.trading import STALL_THEN_STRIKE
 from stall_then_strike.config.venue import VENUES, venue_named
@@ -84,6 +84,13 @@ def add_config_flags(parser: argparse.ArgumentParser, *, override: str) -> None:
 def add_check_flag(parser: argparse.ArgumentParser) -> None:
     """``--check``."""
     parser.add_argument("--check", action="store_true", help="print the effective configuration and exit")
+
+
+def is_check(args: argparse.Namespace, cfg: AppConfig) -> bool:
+    """Whether the effective configuration alone is asked for; then it is printed."""
+    if args.check:
+        sys.stdout.write(effective_yaml(cfg))
+    return bool(args.check)
 
 
 def add_log_dir(parser: argparse.ArgumentParser, text: str, default: Path = LOGS) -> None:

@@ -66,6 +66,7 @@ are shown as they are."""
 LOUD: Final = frozenset(_LOUD)
 """Facts that are out of the ordinary."""
 
+_CHANGED: Final = "the configuration has changed since"
 _REASONS: Final = {reason.label: reason for reason in Reason}
 
 
@@ -95,11 +96,9 @@ def measured(line: DecisionLine, cfg: AppConfig, budget_wait: str = "") -> str:
     match reason_of(line.reason):
         case Reason.SPREAD:
             ticks, limit = line.spread_ticks, strategy.min_spread_tick
-            if ticks < limit:
-                return f"{ticks:,} {_ticks(ticks)}, under min_spread_tick {limit:,}"
             met = strategy.quote_mode is not QuoteMode.MID and ticks <= 2 * strategy.quote_offset_ticks
-            why = "the two quotes would have met" if met else "the configuration has changed since"
-            return f"{ticks:,} {_ticks(ticks)}, not under min_spread_tick {limit:,}: {why}"
+            why = "the two quotes would have met" if met else _CHANGED
+            return _against(ticks, limit, f"{ticks:,} {'tick' if ticks == 1 else 'ticks'}", "min_spread_tick", why)
         case Reason.STALL_IMMATURE:
             return _against(line.best_age_ms, strategy.stall_T_ms, f"{line.best_age_ms:,} ms", "stall_T_ms")
         case Reason.BOOK_STALE:
@@ -126,14 +125,9 @@ LIMITED: Final = frozenset(
 """Gates whose limit :func:`measured` takes from the configuration."""
 
 
-def _against(value: int, limit: int, shown: str, name: str) -> str:
-    if value < limit:
-        return f"{shown}, under {name} {limit:,}"
-    return f"{shown}, not under {name} {limit:,}: the configuration has changed since"
-
-
-def _ticks(count: int) -> str:
-    return "tick" if count == 1 else "ticks"
+def _against(value: int, limit: int, shown: str, name: str, why: str = _CHANGED) -> str:
+    """A figure and its limit; ``why`` is why a figure that is not under it held."""
+    return f"{shown}, under {name} {limit:,}" if value < limit else f"{shown}, not under {name} {limit:,}: {why}"
 
 
 def signed(size: Decimal) -> str:

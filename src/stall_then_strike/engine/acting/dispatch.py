@@ -5,7 +5,6 @@ Everything is sent through this module, so that each order is tracked, charged t
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
@@ -89,13 +88,13 @@ class Dispatch:
             sent.append(self._place(name, quote, strategy.tag, reason))
             sides.append(f"{quote.side} {unit.price(quote.price)}")
         if sent:
-            for lots, orders in Counter(quote.size for quote in sent).items():
-                self._budget.spend_strike(self.now_ns, orders, lots)
+            sizes = [quote.size for quote in sent]
+            for size in dict.fromkeys(sizes):
+                self._budget.spend_strike(self.now_ns, sizes.count(size), size)
             self._record.tally.strikes += 1
             self.actions.extend(sent)
             self.decision(strategy.word, reason, tuple(sent), bid, ask)
-            size = unit.size(sent[0].size)
-            self._record.note("INFO", f"{strategy.word} {size} {unit.base}: {' / '.join(sides)}")
+            self._record.note("INFO", f"{strategy.word} {unit.size(sizes[0])} {unit.base}: {' / '.join(sides)}")
 
     def _place(self, name: ClientOrderId, quote: Quote, tag: str, reason: Reason) -> PlaceLimit:
         """Track one new quote."""

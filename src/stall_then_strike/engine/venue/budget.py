@@ -121,7 +121,7 @@ class SendWindow:
         return len(stamps)
 
     def outlook(self, now_ns: int, calls: int) -> tuple[int, int, int]:
-        """For a strike of this many calls: when there is room for it (0: now), :meth:`gap_ns`, and until when both
+        """For a strike of this many calls: when there is room for it (0: now), `strike_gap_ns`, and until when both
         stay valid.
         """
         used = self.own(now_ns)
@@ -130,13 +130,13 @@ class SendWindow:
             used += self._others
             changes_ns = min(changes_ns, self._others_until_ns)
         room_ns = self.free_at_ns(now_ns, calls, keep=self.reserve) if used + calls > self._share else 0
-        return room_ns, self.gap_ns(used, calls), changes_ns
+        return room_ns, strike_gap_ns(used, calls, self._share, self.window_ns), changes_ns
 
     def gap_by_ns(self, at_ns: int, calls: int) -> int:
-        """:meth:`gap_ns` at a later time, if nothing is spent until then."""
+        """`strike_gap_ns` at a later time, if nothing is spent until then."""
         others = self._others if at_ns < self._others_until_ns else 0
         left = bisect_right(self._stamps, at_ns - self.window_ns)
-        return self.gap_ns(len(self._stamps) - left + others, calls)
+        return strike_gap_ns(len(self._stamps) - left + others, calls, self._share, self.window_ns)
 
     def on_reading(self, now_ns: int, remaining: int, reset_ns: int) -> None:
         """Use the venue's count of its current window if it leaves less than ours does.
@@ -179,10 +179,6 @@ class SendWindow:
             at_ns = max(self._others_until_ns, self._stamps[without_others - 1] + self.window_ns)
         return min(at_ns, self._stamps[over - 1] + self.window_ns) if over <= len(self._stamps) else at_ns
 
-    def gap_ns(self, used: int, calls: int) -> int:
-        """`strike_gap_ns` of this window with ``used`` calls in it."""
-        return strike_gap_ns(used, calls, self._share, self.window_ns)
-
     def fits_exits(self, now_ns: int, calls: int) -> bool:
         """`exits_fit` in this window. The venue's count of others' calls is ignored."""
         return exits_fit(self.own(now_ns), calls, self.limit, self.rule.elsewhere)
@@ -216,7 +212,7 @@ class Budget:
         self._asked_calls: Sequence[tuple[SendWindow, int]] = ()
         """The windows in which that strike counts, and how many calls in each."""
         self._asked_ns = 0
-        self._stands_until_ns = 0
+        self.stands_until_ns = 0
         """When that answer may change without a call. An answer "now" does not."""
         self._blocked_until_ns = 0
         self._exit_from_ns = 0
@@ -248,7 +244,7 @@ class Budget:
         asked = (orders, size)
         if self._asked != asked:
             self._asked, self._asked_calls = asked, self._strike_calls(orders, size)
-        elif self._strike_ns is not None and self._asked_ns <= now_ns < self._stands_until_ns:
+        elif self._strike_ns is not None and self._asked_ns <= now_ns < self.stands_until_ns:
             return self._strike_ns
         at_ns, gap_ns, stands_ns = self._blocked_until_ns, 0, NEVER_NS
         for window, calls in self._asked_calls:
@@ -262,7 +258,7 @@ class Budget:
         if self._last_strike_ns is not None and self._last_strike_ns + gap_ns > at_ns:
             at_ns = self._last_strike_ns + gap_ns
         self._strike_ns, self._asked_ns = at_ns, now_ns
-        self._stands_until_ns = NEVER_NS if at_ns <= now_ns else stands_ns  # "now" stays valid until something is spent
+        self.stands_until_ns = NEVER_NS if at_ns <= now_ns else stands_ns  # "now" stays valid until something is spent
         return at_ns
 
     def sendable(self, now_ns: int, orders: int, size: Lots) -> int:
@@ -294,9 +290,11 @@ class Budget:
         if self._last_strike_ns is None or high_ns <= low_ns:
             return high_ns
         last_ns = self._last_strike_ns
+        # A gap only shrinks, so one that is over at the earliest time stays over.
+        spaced = [each for each in self._asked_calls if last_ns + each[0].gap_by_ns(low_ns, each[1]) > low_ns]
         for _ in range(_HALVINGS):
             mid_ns = (low_ns + high_ns) // 2
-            if last_ns + max(window.gap_by_ns(mid_ns, count) for window, count in self._asked_calls) <= mid_ns:
+            if all(last_ns + window.gap_by_ns(mid_ns, calls) <= mid_ns for window, calls in spaced):
                 high_ns = mid_ns
             else:
                 low_ns = mid_ns

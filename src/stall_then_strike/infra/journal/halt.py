@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from stall_then_strike.config.models import AppConfig
@@ -24,7 +23,7 @@ def resumed(cfg: AppConfig, memo: CoreMemo) -> CoreMemo:
     inventory, switch = _inventory(cfg, memo), KillSwitch(cfg.risk)
     switch.restore(memo.halted, memo.pnl_base)
     switch.resume(inventory)
-    return replace(memo, halted=None, halt_ns=0, halt_detail="", pnl_base=switch.pnl_base, inventory=inventory.memo())
+    return memo._replace(halted=None, halt_ns=0, halt_detail="", pnl_base=switch.pnl_base, inventory=inventory.memo())
 
 
 def _inventory(cfg: AppConfig, memo: CoreMemo) -> InventoryManager:
@@ -74,5 +73,5 @@ def _resumed_account(memo: CoreMemo) -> CoreMemo:
     """The memo of an account of several instruments without its halt: flat, its result is all realised."""
     held = memo.inventory
     result = held.realised - held.equity_at_roll
-    lifted = replace(memo, halted=None, halt_ns=0, halt_detail="")
-    return replace(lifted, pnl_base=result, inventory=replace(held, peak=result))
+    lifted = memo._replace(halted=None, halt_ns=0, halt_detail="")
+    return lifted._replace(pnl_base=result, inventory=held._replace(peak=result))

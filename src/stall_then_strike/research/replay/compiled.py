@@ -216,7 +216,7 @@ class CompiledReplay:
 
     def _memo(self) -> InventoryMemo:
         held = self._state["inventory"]
-        return InventoryMemo(**{name: int(held[name]) for name in InventoryMemo.__dataclass_fields__})
+        return InventoryMemo(**{name: int(held[name]) for name in InventoryMemo._fields})
 
     def _equity(self) -> int:
         memo = self._memo()

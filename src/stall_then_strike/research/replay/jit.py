@@ -28,7 +28,7 @@ def jit(function: F) -> F:
     By default numba compiles a function again for every constant argument, and a wrapper for Python around each: that
     would be half of all compile time. Here a constant is an ordinary integer, and Python calls only `entry` functions.
     """
-    return _compiled(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+    return _compiled(function, no_cpython_wrapper=True)
 
 
 def entry(function: F) -> F:
@@ -39,7 +39,7 @@ def entry(function: F) -> F:
 def _compiled(function: F, **options: bool) -> F:
     njit: Any = numba.njit
     # Without _nrt=False every call counts references to its arrays, atomically, which is slow. None may be made then.
-    compiled = njit(cache=_FOLDER is not None, _nrt=False, **options)(function)
+    compiled = njit(cache=_FOLDER is not None, no_cfunc_wrapper=True, _nrt=False, **options)(function)
     compile_for, unliteral = compiled.compile, cast(Any, numba.types.unliteral)
     compiled.compile = lambda kinds: compile_for(tuple(unliteral(kind) for kind in kinds))
     return cast(F, compiled)

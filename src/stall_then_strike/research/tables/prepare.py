@@ -75,7 +75,6 @@ from stall_then_strike.research.tables.scan import (
     apply_snapshot,
     is_full,
     scan_lines,
-    scan_message,
     sheet,
     spelling,
 )
@@ -251,8 +250,9 @@ class Builder:
         """Take one message. Raises FeedError for impossible stamps and sizes."""
         if is_full(self.sheet):
             self.turn()
-        line = np.frombuffer(f"{text}}}\n".encode(), np.uint8)
-        if text is None or scan_message(self.sheet, self.spelling, line, 0, recv_ns) < 0:
+        line = np.frombuffer(f'{{"recv_ns":{recv_ns},"msg":{text}}}\n'.encode(), np.uint8)
+        _, taken = scan_lines(self.sheet, self.spelling, line, 0)
+        if not taken:
             self.take_alone(recv_ns, text)
 
     def turn(self) -> None:

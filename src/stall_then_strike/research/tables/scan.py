@@ -604,8 +604,8 @@ def _fills(s: Sheet, p: Spelling, text: U8, begin: int, at: int, recv: int) -> i
     return end
 
 
-@entry
-def scan_message(s: Sheet, p: Spelling, text: U8, at: int, recv: int) -> int:
+@jit
+def _message(s: Sheet, p: Spelling, text: U8, at: int, recv: int) -> int:
     """Take one message and the end of its line; the index after it, or -1, with nothing changed, if left to Python."""
     if s.w[W_ALONE] != 0 or recv - s.w[W_LAST_NS] > LONGEST_GAP_NS:
         return -1
@@ -648,7 +648,7 @@ def scan_lines(s: Sheet, p: Spelling, text: U8, at: int) -> tuple[int, int]:
         begin = _skip(text, n, p.msg)
         if not is_stamp or begin < 0:
             break
-        end = scan_message(s, p, text, begin, recv)
+        end = _message(s, p, text, begin, recv)
         if end < 0:
             break
         lines += 1

@@ -10,8 +10,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
-from types import TracebackType
-from typing import Final, NoReturn, Self
+from typing import Any, Final, NoReturn, Self
 
 from loguru import logger
 
@@ -74,12 +73,10 @@ class ShadowConnection:
         ]
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *exc: Any) -> None:
         """Close it."""
         self.session.tap = None  # that the line ends now is no news
-        await self.behind.__aexit__(kind, error, trace)
+        await self.behind.__aexit__(*exc)
 
     @property
     def session(self) -> Session:
