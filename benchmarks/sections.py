@@ -15,7 +15,6 @@ from benchmarks import (
     light,
     lighter_data,
     live_latency,
-    loopback_latency,
     messages,
     path,
 )
@@ -128,7 +127,6 @@ DECISION: Final = [
         )
         for load in LOADS
     ),
-    Figure(key="loopback", name="message → decision, over loopback", unit="ms"),
     Figure(key="journal", name="a step into the journal", unit="µs", beside="to the disk"),
 ]
 
@@ -150,8 +148,6 @@ def decision(quick: bool) -> Readings:
                 other=other.median_ns / _NS_PER_US,
                 other_p99=other.p99_ns / _NS_PER_US,
             )
-    sent = loopback_latency.measure(30 if quick else 300)
-    found["loopback"] = Reading(value=sent.median_ns / _NS_PER_MS, p99=sent.p99_ns / _NS_PER_MS)
     written = journal_record.compare(50 if quick else 500, Path())
     found["journal"] = Reading(
         value=written.median_ns / _NS_PER_US,

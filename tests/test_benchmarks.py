@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import idle, light, lighter_data, loopback_latency, preparation, sweep_work
+from benchmarks import idle, light, lighter_data, preparation, sweep_work
 from benchmarks.limits import MANY, WIDE
 from stall_then_strike.config.models import LimitsConfig
 
 ORDERS = 20
-CALLS = LimitsConfig().address_per_5min
 
 
 def test_no_limit_is_left_narrow() -> None:
     limits = LimitsConfig(**WIDE)
     assert {getattr(limits, name) for name in LimitsConfig.model_fields if name.endswith("min")} == {MANY}
-
-
-def test_loopback_takes_more_samples_than_the_venue_allows_calls() -> None:
-    strikes = CALLS // 3  # two orders each, and the cancels of the one before
-    assert loopback_latency.measure(strikes).strikes == strikes
 
 
 def test_a_tape_is_prepared_and_parsed() -> None:

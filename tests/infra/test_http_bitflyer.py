@@ -147,6 +147,17 @@ async def test_orders_are_sent_with_an_end_and_with_exact_numbers(is_ready: bool
         assert order.expires_ns - order.accepted_ns <= 60 * NS_PER_S
 
 
+async def test_an_order_is_on_its_way_before_anybody_waits_for_its_answer() -> None:
+    """And its answer may be left, as by a run that is ended in this moment."""
+    async with desk(is_ready=True) as d:
+        left = d.http.send([request()])
+        async with asyncio.timeout(20):
+            while not d.sent("sendchildorder"):  # noqa: ASYNC110 - the exchange's turns are what is waited for
+                await asyncio.sleep(0.001)
+        del left
+        assert len(d.private.accounts["main"].orders) == 1
+
+
 async def test_specifications_names_do_the_same() -> None:
     async with desk() as d:
         name = await d.http.send_limit_order(PRODUCT, Side.SELL, Ticks(ASK), SIZE, 800, "stall")

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from functools import partial
 
-from stall_then_strike.engine.gateway import AccountReader, EventSink, OrderGateway, Reply, Request
+from stall_then_strike.engine.gateway import AccountReader, EventSink, Later, OrderGateway, Reply, Request
 from stall_then_strike.types.dto import (
     Action,
     CancelAllStall,
@@ -70,21 +71,25 @@ class OrderExecutor:
         """Send all actions; return when each has been answered or has failed."""
         await self.begin(actions)
 
-    def begin(self, actions: Sequence[Action]) -> Coroutine[None, None, None]:
-        """Send all actions, at once as far as the gateway can; what is returned waits for their answers."""
+    def begin(self, actions: Sequence[Action]) -> Later[None]:
+        """Send all actions, at once as far as the gateway can; await the result for their answers."""
         requests: list[Request] = []
-        reports = []
+        reports: list[Reconcile] = []
         for action in actions:
             if isinstance(action, Reconcile):
-                reports.append(self._report(action))
+                reports.append(action)
             elif isinstance(action, RenewFeed):
                 if self._account is not None:
                     self._account.renew(action.why)
             else:
                 requests += self._requests(action)
         batches = [requests[at : at + self._batch] for at in range(0, len(requests), self._batch)]
-        answers = [self._take(batch, self._gateway.send(batch)) for batch in batches]
-        return _side_by_side([*answers, *reports])
+        return Later(partial(self._finish, [(batch, self._gateway.send(batch)) for batch in batches], reports))
+
+    async def _finish(
+        self, sent: Sequence[tuple[Sequence[Request], Awaitable[Sequence[Reply]]]], reports: Sequence[Reconcile]
+    ) -> None:
+        await _side_by_side([*(self._take(*one) for one in sent), *map(self._report, reports)])
 
     def _requests(self, action: PlaceLimit | CancelAllStall | CloseMarket) -> Iterable[Request]:
         if isinstance(action, CancelAllStall):

@@ -9,11 +9,13 @@ Implementations: the live one uses HTTP; ``sim.paper`` fills by rule against pub
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from typing import Generic, Protocol, TypeVar
 
 from stall_then_strike.types.dto import AccountReport, CancelRequest, Event, ExecId, OrderId, OrderRequest
 from stall_then_strike.types.errors import VenueError
+
+_T = TypeVar("_T")
 
 EventSink = Callable[[Event], None]
 """Where events go: never blocks, never raises."""
@@ -26,13 +28,25 @@ request was accepted and its outcome arrives as an event. Or else the error, whi
 Retryable, Rejected, AuthRefused, Throttled or OutcomeUnknown."""
 
 
+class Later(Generic[_T]):
+    """What is called when it is awaited. One that nobody awaits is no mistake, as a coroutine's would be."""
+
+    def __init__(self, call: Callable[[], Awaitable[_T]]) -> None:
+        """Nothing is called yet."""
+        self._call = call
+
+    def __await__(self) -> Generator[object, None, _T]:
+        """Call, and wait for the result."""
+        return self._call().__await__()
+
+
 class OrderGateway(Protocol):
     """Order entry at one venue."""
 
     def send(self, batch: Sequence[Request]) -> Awaitable[Sequence[Reply]]:
         """Send orders and cancels, at most `VenueRules.batch` of them; one answer for each, in the same order.
 
-        A gateway that can send without waiting does so before it returns; in any case the result has to be awaited.
+        A gateway that can send without waiting does so before it returns. The answers are there for who waits.
         An error of the venue is an answer and not raised. What is sent after a failed request of the same batch, and
         in which call, is the gateway's affair; each answer is of its own request.
         """

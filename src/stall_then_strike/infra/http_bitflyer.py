@@ -20,8 +20,9 @@ are exclusive.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 import aiohttp
@@ -31,7 +32,7 @@ from loguru import logger
 from yarl import URL
 
 from stall_then_strike.config.models import ExchangeConfig
-from stall_then_strike.engine.gateway import Reply, Request
+from stall_then_strike.engine.gateway import Later, Reply, Request
 from stall_then_strike.infra.bitflyer.answers import (
     AnswerReader,
     BadAnswer,
@@ -186,16 +187,16 @@ class BitflyerHttp:
 
         Those for which a connection is open are with the system when this returns.
         """
-        return _all([self._begin(request) for request in batch])
+        return Later(partial(_all, [self._begin(request) for request in batch]))
 
-    def _begin(self, request: Request) -> Coroutine[Any, Any, OrderId]:
+    def _begin(self, request: Request) -> Later[OrderId]:
         return self.cancel(request.order_id) if isinstance(request, CancelRequest) else self.place(request)
 
-    def place(self, order: OrderRequest) -> Coroutine[Any, Any, OrderId]:
+    def place(self, order: OrderRequest) -> Later[OrderId]:
         """Send an order; its acceptance id. The venue may still reject it when it registers it."""
         return self._send_order(order.side, order.price, order.size, order.time_in_force)
 
-    def cancel(self, order_id: OrderId) -> Coroutine[Any, Any, OrderId]:
+    def cancel(self, order_id: OrderId) -> Later[OrderId]:
         """Request a cancel; its outcome arrives as an event. Returns the id."""
 
         def read(text: str) -> OrderId:
@@ -221,9 +222,7 @@ class BitflyerHttp:
         """Do the same as :meth:`cancel`, under the specification's name."""
         await self.cancel(OrderId(child_order_acceptance_id))
 
-    def _send_order(
-        self, side: Side, price: Ticks | None, size: Lots, time_in_force: TimeInForce
-    ) -> Coroutine[Any, Any, OrderId]:
+    def _send_order(self, side: Side, price: Ticks | None, size: Lots, time_in_force: TimeInForce) -> Later[OrderId]:
         body: dict[str, Any] = {
             "product_code": self._product,
             "child_order_type": "MARKET" if price is None else "LIMIT",
@@ -356,12 +355,12 @@ class BitflyerHttp:
     async def _get(self, name: str, query: dict[str, str], read: Callable[[object], _R]) -> _R:
         return await self._call("GET", name, query, None, lambda text: read(read_json(text)), has_effect=False)
 
-    def _post(self, name: str, body: dict[str, Any], read: Callable[[str], _R]) -> Coroutine[Any, Any, _R]:
+    def _post(self, name: str, body: dict[str, Any], read: Callable[[str], _R]) -> Later[_R]:
         """Send a request that has an effect, at once if a connection is open; its answer, parsed."""
         path, sent_ns = f"me/{name}", self._clock.now_ns()
         request = None if self._at_once is None else self._at_once.post(f"/v1/{path}", body)
         sent = None if request is None else _Sent(request, sent_ns)
-        return self._call("POST", path, {}, body, read, has_effect=True, sent=sent)
+        return Later(partial(self._call, "POST", path, {}, body, read, has_effect=True, sent=sent))
 
     async def _call(
         self,
@@ -438,12 +437,12 @@ class BitflyerHttp:
                 self._on_skew(skew_ns)
 
 
-async def _all(answers: Sequence[Coroutine[Any, Any, OrderId]]) -> Sequence[Reply]:
+async def _all(answers: Sequence[Later[OrderId]]) -> Sequence[Reply]:
     """The answers, in order; a single one needs no task of its own."""
     return [await _reply(answers[0])] if len(answers) == 1 else await asyncio.gather(*map(_reply, answers))
 
 
-async def _reply(answer: Coroutine[Any, Any, OrderId]) -> Reply:
+async def _reply(answer: Later[OrderId]) -> Reply:
     try:
         return await answer
     except VenueError as error:

@@ -17,12 +17,13 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from enum import StrEnum, unique
+from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
 
 from loguru import logger
 
-from stall_then_strike.engine.gateway import Reply, Request
+from stall_then_strike.engine.gateway import Later, Reply, Request
 from stall_then_strike.infra.clock import Clock
 from stall_then_strike.infra.line.socket_line import first_of_group
 from stall_then_strike.lighter.client import LighterClient
@@ -360,8 +361,11 @@ class MarketGateway:
         self.market: Final = market
         self._broker, self._book, self._clock = broker, book, broker.clock
 
-    async def send(self, batch: Sequence[Request]) -> Sequence[Reply]:
+    def send(self, batch: Sequence[Request]) -> Later[Sequence[Reply]]:
         """Send orders and cancels in one message; each reply is of its own request."""
+        return Later(partial(self._send, batch))
+
+    async def _send(self, batch: Sequence[Request]) -> Sequence[Reply]:
         replies: list[Reply | None] = [None] * len(batch)
         intents: list[tuple[int, Intent]] = []
         for place, request in enumerate(batch):

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, Protocol
 
 from stall_then_strike.app.trader.owed_steps import EXIT_WAIT_S, QUOTE_WAIT_S, OwedSteps
 from stall_then_strike.engine.executor import OrderExecutor
-from stall_then_strike.engine.gateway import EventSink
+from stall_then_strike.engine.gateway import EventSink, Later
 from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.types.dto import (
     NS_PER_S,
@@ -169,7 +170,7 @@ class TaskOutbox:
         while self._failure is None and self._waiting.actions and self.in_flight < MOST_IN_FLIGHT:
             batch = self._next_batch()
             if self._owed:
-                sending = self._send_written(batch, self._owed.taken, self._clock.now_ns())
+                sending = Later(partial(self._send_written, batch, self._owed.taken, self._clock.now_ns()))
             else:
                 sending = self.executor.begin(batch)
             self.in_flight += 1
@@ -183,7 +184,7 @@ class TaskOutbox:
             batch.append(waiting.popleft())
         return batch
 
-    async def _follow(self, sending: Coroutine[None, None, None]) -> None:
+    async def _follow(self, sending: Later[None]) -> None:
         """Wait for the end of an action."""
         try:
             await sending

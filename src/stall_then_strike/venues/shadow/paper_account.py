@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.engine.gateway import EventSink, Reply, Request
+from stall_then_strike.engine.gateway import EventSink, Later, Reply, Request
 from stall_then_strike.engine.inventory import InventoryManager
 from stall_then_strike.engine.venue.rules import Ended, VenueRules
 from stall_then_strike.sim.paper import PaperGateway
@@ -90,8 +91,11 @@ class PaperAccount:
         """What it has realised, after fees and funding."""
         return self._held.run_realised
 
-    async def send(self, batch: Sequence[Request]) -> Sequence[Reply]:
+    def send(self, batch: Sequence[Request]) -> Later[Sequence[Reply]]:
         """Answer orders and cancels on paper."""
+        return Later(partial(self._send, batch))
+
+    async def _send(self, batch: Sequence[Request]) -> Sequence[Reply]:
         answers = await self.paper.send(batch)
         for request, answer in zip(batch, answers, strict=True):
             if isinstance(request, CancelRequest):
