@@ -208,7 +208,7 @@ RESEARCH: Final = [
     Figure(key="interpreted", name="interpreted replay, by medians", unit=_CHANGES, goal=0.3, is_rate=True),
     Figure(
         key="by time",
-        name="interpreted replay, by all that passes",
+        name="interpreted replay, by processor time",
         unit=_CHANGES,
         goal=0.3,
         is_rate=True,

@@ -7,24 +7,15 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import orjson
 import pytest
 
 from stall_then_strike.app.control.ctl import main
-from tests.e2e.commands import REPO, TIMEOUT_S, app_log, newest
+from tests.e2e.commands import REPO, TIMEOUT_S, app_log, newest, wait_until
 
 BIN = Path(sys.executable).parent
-
-
-def wait_until(what: str, condition: Callable[[], object]) -> None:
-    end_s = time.monotonic() + TIMEOUT_S
-    while not condition():
-        assert time.monotonic() < end_s, what
-        time.sleep(0.05)
 
 
 def test_a_run_is_commanded_reloaded_and_watched(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -138,12 +138,6 @@ def is_board(status: BookStatus) -> Callable[[SessionEvent], bool]:
     return lambda event: isinstance(event, BoardSnapshot) and event.status is status
 
 
-async def eventually(condition: Callable[[], bool], limit_s: float = 3.0) -> None:
-    async with asyncio.timeout(limit_s):
-        while not condition():  # noqa: ASYNC110 - the conditions here have no event to wait for
-            await asyncio.sleep(0.005)
-
-
 @asynccontextmanager
 async def live(
     venue: Venue,

@@ -33,10 +33,10 @@ from tests.infra.session_rig import (
     Venue,
     config,
     data,
-    eventually,
     is_board,
     live,
 )
+from tests.waiting import until
 
 # --- Start -----------------------------------------------------------------------------------------------------------
 
@@ -74,9 +74,9 @@ async def test_snapshot_channel_stays_subscribed(venue: Venue) -> None:
     async with live(venue, heard) as session:
         for _ in range(3):
             await venue.send(SNAPSHOT, WHOLE)
-        await eventually(lambda: session.statistics().feed.board_snapshots == 4)
+        await until(lambda: session.statistics().feed.board_snapshots == 4)
         await venue.send(BOARD, DELTA)
-        await eventually(lambda: session.statistics().feed.board_deltas == 1)
+        await until(lambda: session.statistics().feed.board_deltas == 1)
     assert {request["method"] for request in venue.requests} == {"subscribe"}
 
 
@@ -165,10 +165,10 @@ async def test_drop_makes_the_book_unknown_until_the_snapshot_of_the_next_connec
         else:
             venue.cut(dropped)
         await heard.wait(is_board(BookStatus.UNKNOWN))
-        await eventually(lambda: len(venue.sockets) == 2 and len(venue.requests) == 8)
+        await until(lambda: len(venue.sockets) == 2 and len(venue.requests) == 8)
         seen = len(heard.events)
         await venue.send(BOARD, DELTA)
-        await eventually(lambda: session.statistics().feed.deltas_before_snapshot == 1)
+        await until(lambda: session.statistics().feed.deltas_before_snapshot == 1)
         assert len(heard.events) == seen, "deltas of the new connection say nothing before its snapshot"
         assert session.view.status is BookStatus.UNKNOWN
         await venue.send(SNAPSHOT, WHOLE)
@@ -208,7 +208,7 @@ async def test_venue_that_dies_and_comes_back_is_found_again(venue: Venue) -> No
     async with live(venue, heard) as session:
         await venue.stop()
         await heard.wait(is_board(BookStatus.UNKNOWN))
-        await eventually(lambda: session.statistics().failed_attempts >= 1)
+        await until(lambda: session.statistics().failed_attempts >= 1)
         assert not session.statistics().is_connected
         seen = len(heard.events)
         await venue.start()
@@ -259,7 +259,7 @@ async def test_mute_board_channel_renews_the_connection(
     heard = Heard()
     async with live(venue, heard, ScaledClock(20), snapshot_silence_sec=6) as session, asyncio.TaskGroup() as tasks:
         talk = tasks.create_task(keep_sending(venue, *{SNAPSHOT, BOARD, TICKER, EXECUTIONS} - {mute}))
-        await eventually(lambda: len(venue.sockets) >= 2)
+        await until(lambda: len(venue.sockets) >= 2)
         talk.cancel()
         assert session.statistics().forced_reconnects >= 1
         assert mute in session.statistics().last_error
@@ -277,7 +277,7 @@ async def test_executions_that_never_come_renew_the_connection_once_and_later_si
         asyncio.TaskGroup() as tasks,
     ):
         talk = tasks.create_task(keep_sending(venue, SNAPSHOT, BOARD, TICKER))
-        await eventually(lambda: len(venue.sockets) == 2)
+        await until(lambda: len(venue.sockets) == 2)
         assert EXECUTIONS in session.statistics().last_error
         await venue.send(EXECUTIONS, [{"id": 1, "side": "BUY", "price": 110.0, "size": 0.1}])
         await asyncio.sleep(0.6)
@@ -292,11 +292,11 @@ async def test_unanswered_or_refused_subscription_later_on_renews_the_connection
     async with live(venue, Heard()) as session:
         venue.answers = lambda request: None if request["params"]["channel"] == BOARD else {"result": True}
         await venue.sockets[-1].close()
-        await eventually(lambda: len(venue.sockets) == 3)
+        await until(lambda: len(venue.sockets) == 3)
         assert session.statistics().last_error == f"the subscription of {BOARD} was not answered"
         venue.answers = lambda _: {"error": {"code": -32009, "message": "already subscribed"}}
-        await eventually(lambda: len(venue.sockets) == 4)
-        await eventually(lambda: "already subscribed" in session.statistics().last_error)
+        await until(lambda: len(venue.sockets) == 4)
+        await until(lambda: "already subscribed" in session.statistics().last_error)
 
 
 # --- Garbage and failures --------------------------------------------------------------------------------------------
@@ -315,7 +315,7 @@ async def test_garbage_does_not_break_the_connection_nor_move_the_book(venue: Ve
         await ws.send_bytes(b"\x00")
         assert ws._writer is not None
         await ws._writer.send_frame(b"\xff\xfe", WSMsgType.TEXT)
-        await eventually(lambda: sum(session.statistics().feed.refused.values()) == 7)
+        await until(lambda: sum(session.statistics().feed.refused.values()) == 7)
         assert dict(session.statistics().feed.refused) == {
             "bad_board": 1,
             "batch": 1,
@@ -325,7 +325,7 @@ async def test_garbage_does_not_break_the_connection_nor_move_the_book(venue: Ve
         }
         assert list(session.board) == before
         await venue.send(BOARD, DELTA)
-        await eventually(lambda: session.statistics().feed.board_deltas == 1)
+        await until(lambda: session.statistics().feed.board_deltas == 1)
         assert session.statistics().drops == 0
     before, *doubts, after = heard.boards
     assert (before, set(doubts), after) == (BookStatus.OK, {BookStatus.SUSPECT}, BookStatus.OK)
@@ -377,8 +377,8 @@ async def test_nothing_runs_after_the_exit(venue: Venue) -> None:
     before = asyncio.all_tasks()
     async with live(venue, Heard()) as session:
         assert asyncio.all_tasks() - before
-    await eventually(lambda: venue.sockets[-1].closed)
-    await eventually(lambda: asyncio.all_tasks() == before)
+    await until(lambda: venue.sockets[-1].closed)
+    await until(lambda: asyncio.all_tasks() == before)
     with pytest.raises(RuntimeError, match="not open"):
         session.get_client()
 
@@ -388,7 +388,7 @@ async def test_exit_during_a_pause_or_a_handshake_does_not_wait_for_it(unused_po
     loop = asyncio.get_running_loop()
     async with PyBotterSession(config(url, reconnect_min_sec=30), SystemClock(), Heard()) as session:
         await session.connect_ws()
-        await eventually(lambda: session.statistics().failed_attempts == 1)
+        await until(lambda: session.statistics().failed_attempts == 1)
         started_s = loop.time()
     assert loop.time() - started_s < 0.5
 

@@ -9,8 +9,9 @@ from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.pyb_session import PyBotterSession
 from stall_then_strike.infra.watch.pauses import Pause, PauseKind
 from stall_then_strike.types.dto import NS_PER_S, BoardSnapshot, BookStatus
-from tests.infra.session_rig import BOARD, DELTA, Heard, Venue, config, eventually, is_board, live
+from tests.infra.session_rig import BOARD, DELTA, Heard, Venue, config, is_board, live
 from tests.machine import Machine
+from tests.waiting import until
 
 
 @pytest.mark.parametrize("kind", [PauseKind.SLEPT, PauseKind.STOOD])
@@ -34,7 +35,7 @@ async def test_connection_counts_as_lost_before_any_frame_of_it_is_taken(
         assert session.statistics().connects == 2
         assert session.statistics().forced_reconnects == 1
         assert len(venue.sockets) == 2
-        await eventually(lambda: venue.sockets[0].closed)
+        await until(lambda: venue.sockets[0].closed)
     assert [pause.kind for pause in told] == [kind]
 
 
@@ -45,7 +46,7 @@ async def test_short_stop_makes_the_book_stale_until_what_waited_is_taken(venue:
         await venue.send(BOARD, DELTA)
         machine.stand(1)
         await heard.wait(is_board(BookStatus.STALE), after=count)
-        await eventually(lambda: not session._pauses.is_behind)
+        await until(lambda: not session._pauses.is_behind)
         await venue.send(BOARD, DELTA)
         await heard.wait(is_board(BookStatus.OK), after=count)
         assert session.statistics().drops == 0
@@ -59,7 +60,7 @@ async def test_book_is_trusted_however_soon_it_grows_stale(venue: Venue) -> None
         await session.connect_ws()
         await session.wait_ready()
         begun_ns = session._pauses._looked_ns
-        await eventually(lambda: session._pauses._looked_ns > begun_ns)
+        await until(lambda: session._pauses._looked_ns > begun_ns)
         count = len(heard.events)
         await venue.send(BOARD, DELTA)
         await heard.wait(is_board(BookStatus.OK), after=count)
@@ -72,9 +73,9 @@ async def test_clock_that_is_set_is_told_and_changes_nothing(venue: Venue) -> No
         session.on_pause = told.append
         before_ns = clock.now_ns()
         machine.set_wall(3_600)
-        await eventually(lambda: bool(told))
+        await until(lambda: bool(told))
         await venue.send(BOARD, DELTA)
-        await eventually(lambda: session.statistics().feed.board_deltas == 1)
+        await until(lambda: session.statistics().feed.board_deltas == 1)
         assert clock.now_ns() - before_ns < 10 * NS_PER_S
         assert session.statistics().drops == 0
     assert heard.boards == [BookStatus.OK, BookStatus.OK]
@@ -87,7 +88,7 @@ async def test_wall_that_was_set_while_asleep_is_taken_over(venue: Venue) -> Non
     async with live(venue, heard, clock) as session:
         machine.sleep(60)
         machine.set_wall(5)
-        await eventually(lambda: session.statistics().connects == 2)
+        await until(lambda: session.statistics().connects == 2)
         assert abs(clock.behind_ns()) < NS_PER_S
 
 
@@ -96,11 +97,11 @@ async def test_connection_made_just_before_the_sleep_is_not_believed_either(venu
     clock = SystemClock(machine.sources)
     async with live(venue, heard, clock) as session:
         venue.cut(venue.sockets[-1])
-        await eventually(lambda: len(venue.sockets) == 2)
+        await until(lambda: len(venue.sockets) == 2)
         before_ns, count = clock.now_ns(), len(heard.events)
         machine.sleep(60)  # its first frame may have been taken or not
         await heard.wait(is_board(BookStatus.OK), after=count)
         assert len(venue.sockets) == 3
-        await eventually(lambda: session.statistics().is_connected)
+        await until(lambda: session.statistics().is_connected)
         boards = [event for event in heard.events[count:] if isinstance(event, BoardSnapshot)]
         assert all(board.ts_ns - before_ns >= 60 * NS_PER_S for board in boards)

@@ -40,13 +40,13 @@ from tests.infra.session_rig import (
     Heard,
     Venue,
     config,
-    eventually,
     is_board,
     live,
 )
 from tests.signing import SIGNED
 from tests.sim.exchange_rig import START_NS
 from tests.sim.private_rig import BID, KEY, NO_CALENDAR, OTHER, QUIET, order, signing_on_loopback
+from tests.waiting import until
 
 pytestmark = SIGNED
 # pybotters 1.x hands its `auth` to aiohttp in a way that aiohttp 3.14 warns of.
@@ -184,7 +184,7 @@ async def test_without_credentials_nothing_logs_in_and_private_messages_are_stra
     heard = Heard()
     async with live(venue, heard) as session:
         await venue.send(EVENTS, [])
-        await eventually(lambda: bool(session.statistics().feed.refused))
+        await until(lambda: bool(session.statistics().feed.refused))
         assert dict(session.statistics().feed.refused) == {"unknown_channel": 1}
         assert session.statistics().private is None
     assert {request["method"] for request in venue.requests} == {"subscribe"}
@@ -277,7 +277,7 @@ async def test_login_that_is_never_answered_is_given_up_and_tried_again(
         await session.connect_ws()
         with pytest.raises(FeedError, match="neither the login nor the subscriptions were answered"):
             await session.wait_ready(0.4)
-        await eventually(lambda: session.statistics().forced_reconnects >= 2)
+        await until(lambda: session.statistics().forced_reconnects >= 2)
         assert len(venue.sockets) >= 2
         venue.answers = lambda _: {"result": True}
         await session.wait_ready()
@@ -332,7 +332,7 @@ async def test_login_refused_later_on_leaves_the_public_side_and_heals_when_acce
         await heard.wait(is_private(False))
         seen = len(heard.events)
         await heard.wait(is_board(BookStatus.OK), after=seen)
-        await eventually(lambda: "Key not found (-501)" in session.statistics().last_error, limit_s=10)
+        await until(lambda: "Key not found (-501)" in session.statistics().last_error, limit_s=10)
         assert not session.statistics().is_private_live
         assert not any(is_private(True)(event) for event in heard.events[seen:])
         room.private.keyring = keyring
@@ -347,16 +347,16 @@ async def test_each_connection_is_refused_for_its_own_reason(venue: Venue) -> No
         error = {"error": {"code": -501, "message": "Key not found"}}
         venue.answers = lambda request: error if request["method"] == "auth" else private_refused(request)
         await venue.sockets[-1].close()
-        await eventually(lambda: session.statistics().last_error.endswith("refuses the login: Key not found (-501)"))
+        await until(lambda: session.statistics().last_error.endswith("refuses the login: Key not found (-501)"))
         venue.answers = private_refused
-        await eventually(lambda: "refuses the private channel: auth" in session.statistics().last_error, limit_s=10)
+        await until(lambda: "refuses the private channel: auth" in session.statistics().last_error, limit_s=10)
 
 
 async def test_refused_logins_are_paced(venue: Venue) -> None:
     async with live(venue, Heard(), credentials=KEY, reconnect_min_sec="0.1") as session:
         venue.answers = private_refused
         await venue.sockets[-1].close()
-        await eventually(lambda: len(venue.sockets) == 5, limit_s=10)
+        await until(lambda: len(venue.sockets) == 5, limit_s=10)
         assert session.statistics().forced_reconnects == 3
         starts = venue.connected_s
     gaps = [later - earlier for earlier, later in pairwise(starts[1:])]
@@ -371,7 +371,7 @@ async def test_channel_that_went_mute_is_not_noticed_and_healed_by_a_renewal(roo
     async with room.session(heard) as session:
         room.exchange.faults.inject(Fault(kind=FaultKind.LOSE_FRAME, channel=EVENTS))
         name = await room.send(session, order())
-        await eventually(lambda: room.private.live_orders == 1)
+        await until(lambda: room.private.live_orders == 1)
         seen = len(heard.events)
         await heard.wait(is_board(BookStatus.OK), after=seen + 1)
         assert session.statistics().is_private_live
@@ -411,7 +411,7 @@ async def test_renewal_is_ignored_while_there_is_no_connection(venue: Venue) -> 
     async with live(venue, heard, credentials=KEY) as session:
         await venue.stop()
         await heard.wait(is_private(False))
-        await eventually(lambda: session.statistics().failed_attempts >= 1)
+        await until(lambda: session.statistics().failed_attempts >= 1)
         session.renew("doubt")
         seen = len(heard.events)
         await venue.start()

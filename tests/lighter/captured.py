@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-import pytest
-
 from stall_then_strike.lighter.markets import Market, Markets
 from tests.shared_data import lighter_file
 
@@ -82,9 +80,3 @@ class NaiveBook:
 
     def sorted(self) -> tuple[list[tuple[Decimal, Decimal]], list[tuple[Decimal, Decimal]]]:
         return sorted(self.bids.items(), reverse=True), sorted(self.asks.items())
-
-
-def skip_without(found: object, what: str) -> None:
-    """Skip a test that has nothing to look at."""
-    if not found:
-        pytest.skip(f"no {what} here")

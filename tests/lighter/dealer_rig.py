@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
@@ -12,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from stall_then_strike.infra.clock import ScaledClock, SystemClock
+from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.lighter import DealerConfig, LighterDealer
 from stall_then_strike.sim.lighter.clearing.contracts import MARKETS, LighterMarket, Plan
 from stall_then_strike.sim.lighter.lighter_venue import VenueSettings
 from stall_then_strike.sim.lighter_server import Credentials, LighterExchange
+from tests.waiting import until
 
 pytest.importorskip("lighter")
 ETH, BTC = 0, 1
@@ -27,22 +27,11 @@ OLD_MINIMUMS = tuple(
 """ETH as small as the specification's examples trade it; today the venue asks for 0.0050 ETH and 10 USDC."""
 
 
-@asynccontextmanager
-async def exchange(
-    settings: VenueSettings = QUICK,
-    markets: tuple[LighterMarket, ...] = OLD_MINIMUMS,
-    clock: ScaledClock | None = None,
-    **more: Any,
-) -> AsyncIterator[LighterExchange]:
-    async with LighterExchange(
-        clock=SystemClock() if clock is None else clock,
-        seed=1,
-        settings=settings,
-        markets=markets,
-        signing_ns=time.time_ns,
-        **more,
-    ) as venue:
-        yield venue
+def exchange(
+    settings: VenueSettings = QUICK, markets: tuple[LighterMarket, ...] = OLD_MINIMUMS, **more: Any
+) -> LighterExchange:
+    usual = {"clock": SystemClock(), "seed": 1, "signing_ns": time.time_ns}
+    return LighterExchange(settings=settings, markets=markets, **usual | more)
 
 
 def config(base_url: str, *keys: Credentials, **more: Any) -> DealerConfig:
@@ -90,17 +79,7 @@ class Rig:
 
     async def settled(self) -> None:
         """All accepted transactions have had their effect."""
-        done = asyncio.Event()
-
-        def look(_events: object = None) -> None:
-            if all(record.executed_ns for record in self.venue.venue.txs.values()):
-                done.set()
-
-        self.venue.listeners.append(look)
-        look()
-        async with asyncio.timeout(10):
-            await done.wait()
-        self.venue.listeners.remove(look)
+        await until(lambda: all(record.executed_ns for record in self.venue.venue.txs.values()))
 
 
 @asynccontextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -28,6 +28,7 @@ from stall_then_strike.sim.lighter_server import LighterExchange
 from stall_then_strike.types.dto import BoardSnapshot, BookStatus, PublicTrades, Side, VenueStatus
 from stall_then_strike.types.errors import ConfigError, FeedError
 from tests.lighter.captured import BTC, ETH
+from tests.waiting import until
 
 LIMIT_S = 15.0
 """Long enough for a machine that is busy with other tests."""
@@ -50,12 +51,6 @@ class Desk:
             for one in self.heard
             if one.kind is kind and isinstance(one.value, what) and one.market.symbol == market
         ]
-
-    async def until(self, condition: Callable[[], object], limit_s: float = LIMIT_S) -> None:
-        end_s = asyncio.get_running_loop().time() + limit_s
-        while not condition():
-            assert asyncio.get_running_loop().time() < end_s, "in vain"
-            await asyncio.sleep(0.01)
 
     def same_as_the_venue(self, market: int = 0) -> bool:
         """Whether our book is the one that the venue has shown."""
@@ -88,15 +83,15 @@ async def test_connection_is_made_with_the_first_subscription_and_all_kinds_come
         for kind in DataKind:
             at.provider.subscribe(kind, ["ETH-USDC", 1])
         await at.provider.wait_ready(LIMIT_S)
-        await at.until(lambda: at.of(STATS) and at.of(STATS, market="BTC") and len(at.of(BOOK, BookChange)) > 20)
-        await at.until(lambda: at.of(TRADES, Trades) + at.of(TRADES, Trades, "BTC"))
+        await until(lambda: at.of(STATS) and at.of(STATS, market="BTC") and len(at.of(BOOK, BookChange)) > 20)
+        await until(lambda: at.of(TRADES, Trades) + at.of(TRADES, Trades, "BTC"))
         quotes = at.of(QUOTE, BestQuote)
         assert 0 < len(quotes) < len(at.of(BOOK, BookChange))
         assert all(one[1:] != other[1:] for one, other in pairwise(quotes))
         assert all(0 < quote.bid < quote.ask for quote in quotes)
         assert isinstance(at.of(STATS)[-1], MarketStats)
-        await at.until(at.same_as_the_venue)
-        await at.until(lambda: at.same_as_the_venue(1))
+        await until(at.same_as_the_venue)
+        await until(lambda: at.same_as_the_venue(1))
         assert at.provider.refused() == {}
         assert at.venue.hub.counters.connections == 1
         assert at.provider.socket.channels == ("order_book/0", "order_book/1", "trade/0", "trade/1", "market_stats/all")
@@ -143,12 +138,12 @@ async def test_unsubscribing_gives_up_a_channel_when_nobody_reads_it() -> None:
 async def test_subscriptions_change_while_data_come() -> None:
     async with desk() as at:
         at.provider.subscribe(TRADES, ["ETH"])
-        await at.until(lambda: at.provider.socket.is_live("trade/0"))
+        await until(lambda: at.provider.socket.is_live("trade/0"))
         at.provider.subscribe(QUOTE, ["ETH"])
-        await at.until(lambda: at.of(QUOTE, BestQuote))
+        await until(lambda: at.of(QUOTE, BestQuote))
         assert at.of(BOOK) == []
         at.provider.subscribe(BOOK, ["ETH"])
-        await at.until(lambda: at.of(BOOK, BookChange))
+        await until(lambda: at.of(BOOK, BookChange))
         at.provider.unsubscribe(None, ["ETH"])
         count = len(at.heard)
         await asyncio.sleep(0.2)
@@ -160,7 +155,7 @@ async def test_trades_of_a_warm_up_are_told_once_and_as_history() -> None:
         assert await at.provider.warmup(BOOK, ["ETH"]) == 0
         for market in (ETH, BTC):
             at.provider.follow(LighterMarketFeed(market), at.events.append)
-        await at.until(lambda: any(isinstance(event, PublicTrades) for event in at.events))
+        await until(lambda: any(isinstance(event, PublicTrades) for event in at.events))
         found = await at.provider.warmup(TRADES, ["ETH", "BTC"], limit=5)
         assert found <= 10
         past = at.of(TRADES, Trades) + at.of(TRADES, Trades, "BTC")
@@ -188,15 +183,15 @@ async def test_lost_book_is_told_and_whole_again(fault: Fault) -> None:
         at.provider.follow(feed, at.events.append)
         await at.provider.wait_ready(LIMIT_S)
         at.venue.faults.inject(fault)
-        await at.until(lambda: at.of(BOOK, BookLost))
+        await until(lambda: at.of(BOOK, BookLost))
         lost = at.heard.index(next(one for one in at.heard if isinstance(one.value, BookLost)))
-        await at.until(lambda: any(isinstance(one.value, BestQuote) for one in at.heard[lost:]))
+        await until(lambda: any(isinstance(one.value, BestQuote) for one in at.heard[lost:]))
         await at.provider.wait_ready(LIMIT_S)
-        await at.until(at.same_as_the_venue)
+        await until(at.same_as_the_venue)
         assert at.of(QUOTE, BookLost)
         seen = [event.status for event in at.events if isinstance(event, BoardSnapshot)]
         if fault.kind is FaultKind.ABORT_SOCKETS:
-            await at.until(lambda: at.events[-1].status is BookStatus.OK)
+            await until(lambda: at.events[-1].status is BookStatus.OK)
             assert BookStatus.UNKNOWN in seen
             assert sum(isinstance(event, VenueStatus) for event in at.events) == 2
         else:
@@ -209,7 +204,7 @@ async def test_crossed_snapshot_is_never_shown() -> None:
         feed = LighterMarketFeed(BTC)
         at.provider.follow(feed, at.events.append)
         await at.provider.wait_ready(LIMIT_S)
-        await at.until(lambda: isinstance(at.events[-1], BoardSnapshot) and at.events[-1].status is BookStatus.OK)
+        await until(lambda: isinstance(at.events[-1], BoardSnapshot) and at.events[-1].status is BookStatus.OK)
         boards = [event for event in at.events if isinstance(event, BoardSnapshot)]
         assert sum(board.status is BookStatus.UNKNOWN for board in boards) == 2
         assert all(board.best_bid_price < board.best_ask_price or not board.best_bid_price for board in boards)
@@ -223,8 +218,8 @@ async def test_feed_that_joins_a_channel_that_is_read_already_gets_its_own_book(
         feed = LighterMarketFeed(ETH)
         at.provider.follow(feed, at.events.append)
         await at.provider.wait_ready(LIMIT_S)
-        await at.until(lambda: feed.board.is_known and feed.board.nonce > 0)
-        await at.until(at.same_as_the_venue)
+        await until(lambda: feed.board.is_known and feed.board.nonce > 0)
+        await until(at.same_as_the_venue)
         assert at.provider.missing == []
 
 
@@ -239,12 +234,12 @@ async def test_what_waited_while_the_process_stood_still_is_dropped_with_its_con
         at.provider.follow(feed, at.events.append)
         await at.provider.wait_ready(LIMIT_S)
         now[0] += 1_000_000_000
-        await at.until(lambda: any(getattr(event, "status", None) is BookStatus.STALE for event in at.events))
+        await until(lambda: any(getattr(event, "status", None) is BookStatus.STALE for event in at.events))
         assert paused == []
         count = len(at.events)
         now[0] += 60_000_000_000
-        await at.until(lambda: paused)
-        await at.until(lambda: at.venue.hub.counters.connections == 2)
+        await until(lambda: paused)
+        await until(lambda: at.venue.hub.counters.connections == 2)
         await at.provider.wait_ready(LIMIT_S)
         after = [event.status for event in at.events[count:] if isinstance(event, BoardSnapshot)]
         assert after[0] is BookStatus.UNKNOWN

@@ -140,7 +140,7 @@ def test_market_statistics_come_for_one_or_for_all() -> None:
     one = read_frame({"type": "update/market_stats", "channel": "market_stats:1", "market_stats": {"market_id": 1}})
     assert isinstance(one, MarketStatsFrame)
     assert [stats.market_id for stats in one.all()] == [1]
-    assert (one.kind, one.argument, one.is_snapshot) == ("market_stats", "1", False)
+    assert (one.kind, one.channel, one.is_snapshot) == ("market_stats", "market_stats:1", False)
 
 
 @pytest.mark.parametrize(

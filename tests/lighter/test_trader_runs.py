@@ -39,7 +39,7 @@ async def test_trouble_passes_and_nothing_is_lost(tmp_path: Path) -> None:
         room.exchange.faults.inject(*TROUBLE)
         quiet_ns = clock.now_ns() + 29 * NS_PER_S
         is_over = partial(has_struck, room, quiet_ns)
-        assert await room.run(lambda: clock.now_ns() > quiet_ns and is_over(), 120) == EXIT_DONE
+        assert await room.run_until(lambda: clock.now_ns() > quiet_ns and is_over(), 120) == EXIT_DONE
         assert len(room.exchange.faults.struck) == len(TROUBLE)
         room.check()
 
@@ -59,7 +59,7 @@ async def test_public_channel_tells_a_fill_with_its_fee(tmp_path: Path) -> None:
 
     async with steady_clock(SPEED) as clock, trading_room(tmp_path, clock=clock) as room:
         room.attend = attend
-        assert await room.run(lambda: len(printed) >= 3, 120) == EXIT_DONE
+        assert await room.run_until(lambda: len(printed) >= 3, 120) == EXIT_DONE
         assert len(printed) >= 3
         room.check()
         for trade in room.books.trades:

@@ -1,8 +1,7 @@
 """The trader on Lighter's exchange under fault plans, and what must hold of it afterwards.
 
-`python -m tests.live --venue lighter` runs every fault alone and many mixtures. A run trades two markets until the last
-fault is gone, and then until it has quoted again in both and its account is settled. It is started again after a
-failure, as by systemd; a halt ends it. With ``--strategy grid`` a grid trades, and its zones have to hold the position.
+`python -m tests.live --venue lighter` runs every fault alone and many mixtures, with two markets. With ``--strategy
+grid`` a grid trades, and its zones have to hold the position.
 """
 
 from __future__ import annotations
@@ -15,24 +14,21 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from stall_then_strike.app.shell.command import EXIT_FAILED
 from stall_then_strike.engine.core import Core
 from stall_then_strike.engine.sandbox import Sandbox
 from stall_then_strike.engine.strategy_grid import Grid
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind, FaultPlan
 from stall_then_strike.sim.lighter.venue_events import OrderChanged, Traded, VenueEvent
 from stall_then_strike.types.dto import NS_PER_S
-from stall_then_strike.types.errors import FeedError
 from tests.lighter.trader_rig import SYMBOLS, TWO, TradingRoom, trading_room
 from tests.live.pace import steady_clock
-from tests.live.witness import Witness
+from tests.live.recovery import PLAN_S, Outcome, knows_the_account, trade_through
+from tests.live.witness import Witness, to_all
 
 if TYPE_CHECKING:
-    from tests.live.chaos import Outcome, Scenario
+    from tests.live.chaos import Scenario
 
-PLAN_S: Final = 45.0
 RECOVERY_S: Final = 120.0
-RESTART_S: Final = 10.0
 LAST_S: Final = 3.0
 SPEED: Final = 6.0
 ROOMS: Final = 2
@@ -59,7 +55,6 @@ GRID: Final[Mapping[str, Any]] = {
     "parameters": {"rebuild_sec": 60},
 }
 """Steps so small that fills come every few seconds."""
-MAY_HALT: Final = {FaultKind.REFUSE_TX: {"auth_refused"}}
 
 
 class Watch(Witness):
@@ -123,70 +118,24 @@ async def run_under(scenario: Scenario, folder: Path, outcome: Outcome, speed: f
             watches = [Watch(number) for number in range(len(SYMBOLS))]
             for watch in watches:
                 watch.enter_venue(room)
-            room.attend = lambda run: _attend(watches, run)
-            await _trade(room, watches, plan, outcome)
+            room.attend = to_all([watch.attend for watch in watches])
+            origin_ns = clock.now_ns()
+            quiet_ns = origin_ns + round((plan.quiet_from_s or 0.0) * NS_PER_S)
+            if scenario.is_at_hour:  # not before: what is paid after the end of trading is not booked
+                quiet_ns = max(quiet_ns, origin_ns + HOUR_AFTER_NS + 3 * NS_PER_S)
+            how: dict[str, Any] = {"limit_s": RECOVERY_S, "last_s": LAST_S, "is_settled": _is_settled}
+            await trade_through(room, watches, outcome, quiet_ns, **how)
+            outcome.fills = len(room.books.trades)
+            outcome.longest_s = max(watch.longest_ns for watch in watches) / NS_PER_S
             try:
                 _judge(room, watches, plan, outcome)
             except AssertionError as error:  # would come in the clock's group
                 outcome.wrong = str(error)
 
 
-def _attend(watches: Sequence[Watch], run: Any) -> None:
-    for watch in watches:
-        watch.attend(run)
-
-
-async def _trade(room: TradingRoom, watches: Sequence[Watch], plan: FaultPlan, outcome: Outcome) -> None:
-    origin_ns = room.clock.now_ns()
-    quiet_ns = origin_ns + round((plan.quiet_from_s or 0.0) * NS_PER_S)
-    if outcome.scenario.is_at_hour:  # not before: what is paid after the end of trading is not booked
-        quiet_ns = max(quiet_ns, origin_ns + HOUR_AFTER_NS + 3 * NS_PER_S)
-    end_ns = quiet_ns + round(RECOVERY_S * NS_PER_S)
-    recovered = _Recovery(room, watches, quiet_ns)
-    while recovered.at_ns is None and room.clock.now_ns() < end_ns and not recovered.is_halted:
-        if outcome.starts:
-            await room.clock.sleep_until(room.clock.now_ns() + round(RESTART_S * NS_PER_S))
-        outcome.starts += 1
-        try:
-            outcome.exit_code = await room.run(recovered.look, (end_ns - room.clock.now_ns()) / NS_PER_S)
-        except* FeedError:
-            outcome.exit_code = EXIT_FAILED
-    if recovered.at_ns is not None:
-        outcome.recovery_s = (recovered.at_ns - quiet_ns) / NS_PER_S
-    outcome.strikes = sum(len(watch.strikes_ns) for watch in watches)
-    outcome.fills = len(room.books.trades)
-    outcome.struck = sum(room.exchange.faults.struck.values())
-    halts = sorted(halt for watch in watches for halt in watch.halts)
-    outcome.halted = " ".join(dict.fromkeys(reason.label for _, reason in halts))
-    outcome.longest_s = max(watch.longest_ns for watch in watches) / NS_PER_S
-
-
-class _Recovery:
-    """Whether it trades again after the last fault, and since when."""
-
-    def __init__(self, room: TradingRoom, watches: Sequence[Watch], quiet_ns: int) -> None:
-        self._room, self._watches, self._quiet_ns = room, watches, quiet_ns
-        self.at_ns: int | None = None
-
-    @property
-    def is_halted(self) -> bool:
-        return any(watch.halts for watch in self._watches)
-
-    def look(self) -> bool:
-        strikes = [watch.strikes_ns[-1:] for watch in self._watches]
-        if not all(at and at[0] >= self._quiet_ns for at in strikes):
-            return False
-        if self.at_ns is None:
-            firsts = (next(at for at in watch.strikes_ns if at >= self._quiet_ns) for watch in self._watches)
-            self.at_ns = max(firsts)
-        run = self._room.last
-        settled = run is not None and all(_is_settled(core) for core in run.portfolio.cores)
-        return settled and self._room.clock.now_ns() - self.at_ns >= LAST_S * NS_PER_S
-
-
 def _is_settled(core: Core) -> bool:
     """Whether the account is known, and a grid's zones hold the position; they hear of fills a moment later."""
-    if core.account is None or not core.account.is_settled:
+    if not knows_the_account(core):
         return False
     strategy = core.strategy.strategy if isinstance(core.strategy, Sandbox) else None
     return not isinstance(strategy, Grid) or sum(zone.held for zone in strategy.zones) == core.inventory.position
@@ -199,11 +148,8 @@ def _judge(room: TradingRoom, watches: Sequence[Watch], plan: FaultPlan, outcome
     recipe = outcome.scenario.recipe
     is_certain = recipe and recipe not in _UNHEARD and all(fault.chance == 1 for fault in plan.faults)
     assert not is_certain or room.exchange.faults.struck[recipe], "the fault did not strike: nothing was tested"
-    may_halt = set().union(*(MAY_HALT.get(fault.kind, set()) for fault in plan.faults))
-    assert set(outcome.halted.split()) <= may_halt, f"halted: {outcome.halted}"
     if outcome.scenario.strategy == "stall":
         assert outcome.longest_s <= PLAN_S + LIFE_S, f"an order lived for {outcome.longest_s:.1f} s"
     refused = room.exchange.refused
     assert not refused, f"over the stream's limits: {refused}"
-    if not outcome.halted:
-        assert outcome.recovery_s is not None, f"no strike within {RECOVERY_S:g} s after the last fault"
+    outcome.judge(plan)

@@ -1,44 +1,26 @@
-"""A live run on Lighter and its exchange in one event loop: the real command's parts over real HTTP and WebSocket.
-
-`TradingRoom` is the exchange with an account; ``run`` is one run of the trader on it, which can be repeated, as after a
-restart. ``check`` compares what the trader left behind with the exchange's ledger.
-"""
+"""The room of the embedded Lighter, in which the trader trades."""
 
 from __future__ import annotations
 
-import asyncio
-import io
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import ExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
-from stall_then_strike.app.shell.ending import Ending
-from stall_then_strike.app.trader.live_run import LiveParts, LiveRun, Through, directly, open_run
-from stall_then_strike.app.view.screen import Screen
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.engine.venue.corrections import is_taken_back
-from stall_then_strike.infra.clock import ScaledClock, SystemClock
-from stall_then_strike.infra.journal.reader import JournalReader
-from stall_then_strike.infra.journal.writer import Journal, journal_path
-from stall_then_strike.infra.logging_structured import CsvLogs
-from stall_then_strike.infra.logs.run_files import RunFiles
-from stall_then_strike.infra.watch.alerts import Alerts, AlertUrls
+from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.lighter.signing.account_keys import LighterAccount
 from stall_then_strike.sim.exchange.request_log import Audit
 from stall_then_strike.sim.lighter.clearing.accounts import Account
 from stall_then_strike.sim.lighter.clearing.contracts import Plan
 from stall_then_strike.sim.lighter.lighter_venue import VenueSettings
-from stall_then_strike.sim.lighter_server import Credentials, LighterExchange
-from stall_then_strike.types.dto import NS_PER_S, BookedFill
-from stall_then_strike.venues.choice import venue_of
+from stall_then_strike.sim.lighter_server import LighterExchange
 from stall_then_strike.venues.embedded_lighter import account_at
+from tests.live.room import Room, config_of
 
 pytest.importorskip("lighter")
 PREMIUM = VenueSettings(plan=Plan.PREMIUM, verifies_orders=False)
@@ -65,9 +47,8 @@ CALL_S = 3.0
 SYMBOLS = ("ETH", "BTC")
 
 
-def config(exchange: LighterExchange, folder: Path, speed: float, **sections: Any) -> AppConfig:
-    tree: dict[str, Any] = {
-        "env": "live",
+def config(exchange: LighterExchange, folder: Path, speed: float, sections: Mapping[str, Any]) -> AppConfig:
+    tree = {
         "exchange": {
             "name": "lighter",
             "plan": exchange.venue.settings.plan.value,
@@ -84,133 +65,33 @@ def config(exchange: LighterExchange, folder: Path, speed: float, **sections: An
         "risk": {"daily_pnl_jpy": Decimal(-100_000), "max_dd_jpy": Decimal(-100_000)},
         "account": {"reconcile_sec": Decimal(10)},
     }
-    for name, keys in sections.items():
-        tree[name] = {**tree.get(name, {}), **keys} if isinstance(keys, Mapping) else keys
-    return AppConfig.model_validate(tree)
+    return config_of(tree, sections)
 
 
-class TradingRoom:
-    """An exchange with an account, and a folder in which runs leave what they leave."""
+class TradingRoom(Room):
+    """The embedded Lighter with an account."""
 
-    def __init__(self, folder: Path, clock: ScaledClock, exchange: LighterExchange, key: Credentials, cfg: AppConfig):
-        self.folder, self.clock, self.exchange, self.key, self.cfg = folder, clock, exchange, key, cfg
-        self.speed = clock.speed
-        self.account = account_at(exchange, key)
-        self.last: LiveRun | None = None
-        self.through: Through = directly
-        self.attend: Callable[[LiveRun], None] = lambda run: None
-        """Told of each run before it begins."""
-        self.console = io.StringIO()
-        """What runs have shown."""
+    exchange: LighterExchange
+    account: LighterAccount
 
     @property
     def books(self) -> Account:
-        return self.exchange.venue.account(self.key.account_index)
-
-    @property
-    def logs(self) -> Path:
-        return self.folder / "logs"
-
-    async def run(self, until: Callable[[], object] = lambda: False, limit_s: float = 60.0) -> int:
-        """One run, ended as by a signal once something is so, or after so many venue seconds; its exit code."""
-        ending = Ending()
-        async with asyncio.TaskGroup() as tasks, self.open(ending) as run:
-            watching = tasks.create_task(self._end_when(until, limit_s, ending))
-            code = await run.run(None)
-            watching.cancel()
-        return code
-
-    async def killed_run(self, until: Callable[[], object], limit_s: float = 60.0) -> None:
-        """One run that ends as a killed process does: nothing more is sent or written."""
-        async with self.open(Ending()) as run:
-            trading = asyncio.create_task(run.run(None))
-            await self.wait(lambda: trading.done() or until(), limit_s)
-            run._cancel_the_rest = _nothing  # type: ignore[method-assign]  # a killed process cancels nothing
-            trading.cancel()
-            with suppress(asyncio.CancelledError):
-                await trading
-
-    async def _end_when(self, until: Callable[[], object], limit_s: float, ending: Ending) -> None:
-        await self.wait(until, limit_s)
-        ending.ask("the test is over")
-
-    async def wait(self, is_so: Callable[[], object], limit_s: float) -> None:
-        """Wait until something is so, or for so many venue seconds."""
-        end_ns = self.clock.now_ns() + round(limit_s * NS_PER_S)
-        while not is_so() and self.clock.now_ns() < end_ns:  # noqa: ASYNC110 - no event for each step
-            await asyncio.sleep(0.01)
-
-    @asynccontextmanager
-    async def open(self, ending: Ending, account: LighterAccount | None = None) -> AsyncIterator[LiveRun]:
-        """A run, perhaps with another key; nothing is sent yet."""
-        cfg, account = self.cfg, account or self.account
-        with ExitStack() as stack:
-            journal = stack.enter_context(self._journal(account))
-            logs = [
-                stack.enter_context(CsvLogs(folder, one.exchange.instrument(), cfg.log))
-                for folder, one in zip(RunFiles(self.logs, cfg.products).each, cfg.by_instrument(), strict=True)
-            ]
-            parts = LiveParts(
-                cfg=cfg,
-                account=account,
-                journal=journal,
-                logs=logs,
-                folder=self.logs,
-                screen=Screen(Console(file=self.console, width=200), live=False),
-                alerts=Alerts(AlertUrls(), pause_sec=0, clock=SystemClock()),
-            )
-            connection = self.through(venue_of(cfg).connect(cfg, self.clock, account), cfg, self.clock)
-            async with open_run(parts, cfg, self.clock, account, connection, ending) as run:
-                self.last = run
-                self.attend(run)
-                yield run
-
-    def _journal(self, account: LighterAccount) -> Journal:
-        cfg = self.cfg
-        return Journal.open(
-            journal_path(cfg.journal.dir, cfg.exchange.product_code),
-            product_code=cfg.exchange.product_code,
-            others=cfg.products[1:],
-            account=account.fingerprint,
-            now_ns=self.clock.now_ns(),
-            locks=self.folder,
-        )
-
-    # --- what is left behind
-
-    def booked(self, number: int) -> tuple[list[BookedFill], Any]:
-        """The booked fills of an instrument, and what its core remembers."""
-        with JournalReader.open(journal_path(self.cfg.journal.dir, self.cfg.exchange.product_code)) as reader:
-            of = reader.of(self.cfg.products[number])
-            return list(of.fills()), of.memo()
+        return self.exchange.venue.account(self.account.account_index)
 
     def check(self) -> None:
-        """Journal and inventory are the ledger's, to the unit; nothing works at the venue."""
-        assert not self.books.orders, f"orders left behind: {list(self.books.orders.values())}"
+        """What was left behind is in the exchange's books, to the unit; nothing works at the venue."""
+        books = self.books
+        assert not books.orders, f"orders left behind: {list(books.orders.values())}"
         for number, one in enumerate(self.cfg.by_instrument()):
-            check_market(self.books, one.exchange.market_index, *self.booked(number))
-
-
-def check_market(books: Account, market: int, booked: Sequence[BookedFill], memo: Any) -> None:
-    """What the journal has of a market is in the exchange's books, to the unit."""
-    ids = {fill.exec_id for fill in booked}
-    real = [fill for fill in booked if fill.exec_id > 0 and not is_taken_back(fill.exec_id, ids.__contains__)]
-    own = [trade for trade in books.trades if trade.market == market]
-    assert sorted(fill.exec_id for fill in real) == sorted(trade.trade_id for trade in own), f"{market}: fills"
-    held = memo.inventory
-    assert held.position == books.size_in(market), f"{market}: position"
-    flow = Counter[str]()
-    for trade in own:
-        party = trade.bid if trade.bid.account == books.index else trade.ask
-        sign = 1 if party is trade.bid else -1
-        flow["cash"] -= sign * trade.quote
-        flow["fees"] += -(-trade.quote * party.fee // 10**6)
-    funding = sum(paid.change // 10**6 for paid in books.fundings if paid.market == market)
-    assert held.realised - held.basis == flow["cash"] - flow["fees"] + funding, f"{market}: cash"
-
-
-async def _nothing() -> None:
-    pass
+            market = one.exchange.market_index
+            own = [trade for trade in books.trades if trade.market == market]
+            cash = sum(paid.change // 10**6 for paid in books.fundings if paid.market == market)
+            for trade in own:
+                is_buyer = trade.bid.account == books.index
+                rate = (trade.bid if is_buyer else trade.ask).fee
+                fee = -(-trade.quote * rate // 10**6)  # rounded up
+                cash -= fee + (trade.quote if is_buyer else -trade.quote)
+            self.check_books(number, [trade.trade_id for trade in own], books.size_in(market), cash)
 
 
 @asynccontextmanager
@@ -230,5 +111,5 @@ async def trading_room(
         clock=clock, seed=seed, settings=settings, has_crowd=True, audit=audit, signing_ns=time.time_ns, **more
     ) as exchange:
         account = exchange.venue.add_account(10**11, index=account_index)  # two rooms in a process need two indexes
-        key = exchange.add_key(account.index, 4)
-        yield TradingRoom(folder, clock, exchange, key, config(exchange, folder, clock.speed, **(sections or {})))
+        key = account_at(exchange, exchange.add_key(account.index, 4))
+        yield TradingRoom(folder, clock, exchange, config(exchange, folder, clock.speed, sections or {}), key)

@@ -23,11 +23,12 @@ from stall_then_strike.lighter.signing.tokens import Tokens
 from stall_then_strike.lighter.ws import LighterWebSocketManager
 from stall_then_strike.sim.lighter.clearing.accounts import Account
 from stall_then_strike.sim.lighter.clearing.contracts import Plan
-from stall_then_strike.sim.lighter.clearing.records import InForce, OrderTerms, OrderType
+from stall_then_strike.sim.lighter.clearing.records import OrderTerms
 from stall_then_strike.sim.lighter.lighter_venue import VenueSettings
 from stall_then_strike.sim.lighter_server import Credentials, LighterExchange
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, Event, FillEvent, OrderEvent
 from stall_then_strike.types.names import ClientOrderId, Side
+from tests.waiting import until
 
 pytest.importorskip("lighter")
 ETH, BTC = 0, 1
@@ -36,7 +37,6 @@ RULES = LineRules(
     connect_s=1.0, answer_s=2.0, first_pause_s=0.05, longest_pause_s=0.2, most_tries=None, ping_s=0.5, silent_s=3.0
 )
 CALL_S = 3.0
-WAIT_MS = 2_000
 
 
 @dataclass
@@ -81,9 +81,7 @@ class Desk:
 
     async def until(self, what: str, is_so: Callable[[], object], limit_s: float = 10.0) -> None:
         try:
-            async with asyncio.timeout(limit_s):
-                while not is_so():  # noqa: ASYNC110 - the exchange's books make no event for each look
-                    await asyncio.sleep(0.002)
+            await until(is_so, limit_s)
         except TimeoutError:
             raise AssertionError(f"no {what}; told: {self.told}") from None
 
@@ -100,14 +98,7 @@ class Desk:
                 is_ask=side is Side.SELL,
                 size=size,
                 price=price,
-                type=OrderType.LIMIT,
-                in_force=InForce.GOOD_TILL_TIME,
-                client_index=0,
-                is_reduce_only=False,
-                trigger_price=0,
                 expiry_ms=(now_ns + 3_600 * NS_PER_S) // NS_PER_MS,
-                self_trade_mode=0,
-                is_self_by_master=False,
             ),
             now_ns,
         )

@@ -20,7 +20,8 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.lighter import trader_chaos
-from tests.live.chaos import CATALOGUES, ROOMS, SPEED, Outcome, Scenario, dealt, run_all, workers
+from tests.live.chaos import CATALOGUES, ROOMS, SPEED, Scenario, dealt, run_all, workers
+from tests.live.recovery import Outcome
 
 USUAL = {"bitflyer": (SPEED, ROOMS), "lighter": (trader_chaos.SPEED, trader_chaos.ROOMS)}
 """Times real time, and runs at once in a process."""

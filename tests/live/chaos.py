@@ -1,8 +1,4 @@
-"""Runs of the daemon under fault plans, and what must hold of each afterwards. `make chaos` runs many (`__main__.py`).
-
-A run trades until the last fault is gone, and then until it has struck again and its account is settled: how long that
-takes is its recovery. It is started again after a failure, as by systemd; a halt ends it, as it ends the process.
-"""
+"""Runs of the daemon under fault plans, and what must hold of each. `make chaos` runs many (`__main__.py`)."""
 
 from __future__ import annotations
 
@@ -12,21 +8,18 @@ import shutil
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from loguru import logger
 
 from stall_then_strike.app.shell import cli
-from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_HALTED, EXIT_USAGE
-from stall_then_strike.app.shell.ending import Ending
-from stall_then_strike.engine.venue.account import Account
 from stall_then_strike.infra.bitflyer.credentials import sign_for
 from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.sim.exchange.request_log import Audit
@@ -34,23 +27,18 @@ from stall_then_strike.sim.faults.catalogue import RECIPES, Recipes, random_plan
 from stall_then_strike.sim.faults.kinds import FaultKind, FaultPlan
 from stall_then_strike.sim.faults.lighter_catalogue import LIGHTER_RECIPES
 from stall_then_strike.types.dto import NS_PER_S
-from stall_then_strike.types.errors import FeedError, LoginRefused
 from tests.lighter import trader_chaos
 from tests.live.pace import scaled_constants, steady_clock
-from tests.live.rig import SHORT, TWO, LiveRoom, live_room
-from tests.live.witness import Witness
+from tests.live.recovery import PLAN_S, Outcome, trade_through
+from tests.live.rig import SHORT, TWO, live_room
+from tests.live.witness import Witness, to_all
 
-_Told = TypeVar("_Told")
-PLAN_S = 45.0
-"""Length of the plans, venue time; they leave its last third alone."""
 RECOVERY_S = 300.0
 """By then, after the last fault, it has to trade again."""
 LAST_S = 5.0
 """How long it goes on trading after it has recovered."""
 FINDING_OUT_S = 140.0
 """The same where executions were made up: so long it may take to find them out."""
-RESTART_S = 10.0
-"""Pause before it is started again (ops/stall-then-strike.service)."""
 LIFE_S = 61.0
 """Longest life of an order: its minute counts from a whole second, and the clock ticks."""
 HANGING_S = {"bitflyer": 120.0, "lighter": 400.0}
@@ -94,39 +82,6 @@ class Scenario:
         return random_plan(self.seed, PLAN_S, recipes=recipes)
 
 
-@dataclass(slots=True)
-class Outcome:
-    """What came of a scenario. ``wrong`` is empty if all held."""
-
-    scenario: Scenario
-    folder: str
-    wrong: str = ""
-    starts: int = 0
-    exit_code: int = -1
-    strikes: int = 0
-    fills: int = 0
-    struck: int = 0
-    """Faults that struck."""
-    halted: str = ""
-    recovery_s: float | None = None
-    """Venue time from the end of the faults to the first strike on a settled account."""
-    longest_s: float = 0.0
-    """Life of an order at the exchange."""
-    faults: tuple[str, ...] = ()
-    unheard: tuple[str, ...] = ()
-    """Exceptions that reached nobody, meanwhile, in this process: of this run or of one beside it."""
-
-    @property
-    def is_good(self) -> bool:
-        return not self.wrong and not self.unheard
-
-    def __str__(self) -> str:
-        faults = ", ".join(self.faults)
-        wrong = "\n".join((self.wrong, *self.unheard))
-        what = f"{self.scenario.name} ({faults}), market {self.scenario.seed}"
-        return f"{what}: exit {self.exit_code}; {self.folder}\n{wrong}"
-
-
 async def run_under(scenario: Scenario, folder: Path, clock: ScaledClock) -> Outcome:
     """Trade under the plan, and judge. Raises nothing."""
     plan = scenario.plan()
@@ -149,102 +104,27 @@ async def run_under(scenario: Scenario, folder: Path, clock: ScaledClock) -> Out
 async def _trade(scenario: Scenario, plan: FaultPlan, folder: Path, clock: ScaledClock, outcome: Outcome) -> None:
     witnesses = [Witness(number) for number in range(1 + scenario.is_double)]
     audit = Audit(sink=to_all([witness.on_received for witness in witnesses]))
-    origin_ns = clock.now_ns()
+    quiet_ns = clock.now_ns() + round((plan.quiet_from_s or 0.0) * NS_PER_S)
     market: dict[str, Any] = {"seed": scenario.seed, "instruments": TWO if scenario.is_double else ()}
     async with live_room(folder, clock=clock, sections=SECTIONS, faults=plan, audit=audit, **market) as room:
         for witness in witnesses:
             witness.enter(room)
         room.attend = to_all([witness.attend for witness in witnesses])
-        has_phantoms = any(fault.kind is FaultKind.PHANTOM_EXECUTION for fault in plan.faults)
-        last_s = FINDING_OUT_S if has_phantoms else LAST_S
-        quiet_ns = origin_ns + round((plan.quiet_from_s or 0.0) * NS_PER_S)
-        end_ns = quiet_ns + round(RECOVERY_S * NS_PER_S)
-        recovered_ns: int | None = None
-        is_over = False
-        while not is_over:
-            if outcome.starts:
-                await room.pass_time(RESTART_S)
-            outcome.starts += 1
-            outcome.exit_code, recovered_ns = await start(room, witnesses, quiet_ns, end_ns, last_s)
-            is_over = recovered_ns is not None or outcome.exit_code == EXIT_HALTED or room.clock.now_ns() >= end_ns
-        if recovered_ns is not None:
-            outcome.recovery_s = (recovered_ns - quiet_ns) / NS_PER_S
-        last_ns = room.clock.now_ns() + round(LIFE_S * NS_PER_S)
+        phantoms = sum(fault.kind is FaultKind.PHANTOM_EXECUTION for fault in plan.faults)
+        last_s = FINDING_OUT_S if phantoms else LAST_S
+        await trade_through(room, witnesses, outcome, quiet_ns, limit_s=RECOVERY_S, last_s=last_s)
         venues = list(room.venue.products.values())
-        while any(venue.accounts["main"].live for venue in venues) and room.clock.now_ns() < last_ns:
-            await room.pass_time(1)
-        outcome.strikes = sum(len(witness.strikes_ns) for witness in witnesses)
+        await room.wait(lambda: not any(venue.accounts["main"].live for venue in venues), LIFE_S)
         outcome.fills = sum(len(venue.ledger().fills) for venue in venues)
-        outcome.struck = sum(room.exchange.faults.struck.values())
-        halts = sorted(halt for witness in witnesses for halt in witness.halts)
-        outcome.halted = " ".join(dict.fromkeys(reason.label for _, reason in halts))
         outcome.longest_s = max(venue.desk.counters.longest_life_ns for venue in venues) / NS_PER_S
-        judge(room, witnesses, plan, outcome)
-
-
-def to_all(listeners: Sequence[Callable[[_Told], None]]) -> Callable[[_Told], None]:
-    """A listener that tells all of these."""
-
-    def tell(what: _Told) -> None:
-        for listener in listeners:
-            listener(what)
-
-    return tell
-
-
-async def start(
-    room: LiveRoom, witnesses: Sequence[Witness], quiet_ns: int, end_ns: int, last_s: float
-) -> tuple[int, int | None]:
-    """One run, ended when it has recovered or time is up: its exit code, and when it had recovered."""
-    ending = Ending()
-    async with asyncio.TaskGroup() as tasks:
-        watching = tasks.create_task(_end_when_recovered(room, witnesses, ending, quiet_ns, end_ns, last_s))
-        try:
-            code = await room.run(ending=ending)
-        except* LoginRefused:
-            code = EXIT_USAGE
-        except* FeedError:
-            code = EXIT_FAILED
-        watching.cancel()
-    is_settled = all(account is not None and account.was_settled for account in _accounts(room))
-    strikes = [next((at for at in witness.strikes_ns if at >= quiet_ns), None) for witness in witnesses]
-    strike_ns = None if None in strikes else max(at for at in strikes if at is not None)
-    return code, strike_ns if is_settled and code == EXIT_DONE else None
-
-
-def _accounts(room: LiveRoom) -> list[Account | None]:
-    """The account as each core of the last run knows it."""
-    return [None] if room.last is None else [core.account for core in room.last.portfolio.cores]
-
-
-async def _end_when_recovered(
-    room: LiveRoom, witnesses: Sequence[Witness], ending: Ending, quiet_ns: int, end_ns: int, last_s: float
-) -> None:
-    clock = room.clock
-    while clock.now_ns() < end_ns:
-        if all(witness.strikes_ns and witness.strikes_ns[-1] >= quiet_ns for witness in witnesses):
-            await room.pass_time(last_s)
-            if all(account is not None and account.is_settled for account in _accounts(room)):
-                ending.ask("recovered")
-                return
-        await room.pass_time(0.5)
-    ending.ask("out of time")
-
-
-def judge(room: LiveRoom, witnesses: Sequence[Witness], plan: FaultPlan, outcome: Outcome) -> None:
-    """Raise AssertionError for what must not be."""
-    phantoms = sum(fault.kind is FaultKind.PHANTOM_EXECUTION for fault in plan.faults)
-    room.check(is_truth_known=not (phantoms and outcome.halted))
-    unit = room.cfg.exchange.instrument()
-    late_ns = round(float(SHORT["timeout_sec"]) * room.speed * NS_PER_S)
-    for witness in witnesses:
-        witness.check(late_ns=late_ns, slack=phantoms * int(unit.to_lots(room.cfg.strategy.size_min)))
-    assert outcome.longest_s <= LIFE_S, f"an order lived for {outcome.longest_s:.1f} s"
-    assert not room.exchange.http_refused, "calls over a limit"
-    assert set(outcome.halted.split()) <= halts_of(plan), f"halted: {outcome.halted}"
-    if not outcome.halted:
-        assert outcome.recovery_s is not None, f"no strike within {RECOVERY_S:g} s after the last fault"
-        assert outcome.exit_code == EXIT_DONE
+        room.check(is_truth_known=not (phantoms and outcome.halted))
+        unit = room.cfg.exchange.instrument()
+        late_ns = round(float(SHORT["timeout_sec"]) * room.speed * NS_PER_S)
+        for witness in witnesses:
+            witness.check(late_ns=late_ns, slack=phantoms * int(unit.to_lots(room.cfg.strategy.size_min)))
+        assert outcome.longest_s <= LIFE_S, f"an order lived for {outcome.longest_s:.1f} s"
+        assert not room.exchange.http_refused, "calls over a limit"
+        outcome.judge(plan)
 
 
 # --- many of them -----------------------------------------------------------------------------------------------------
@@ -290,19 +170,6 @@ def _write_line(message: object) -> None:
     if place:
         with (Path(place) / "runtime.log").open("a") as file:
             file.write(str(message))
-
-
-MAY_HALT = {
-    FaultKind.CLOCK_SKEW: {"clock_skew"},
-    FaultKind.WRONG_DATE: {"clock_skew"},
-    FaultKind.PHANTOM_EXECUTION: {"position_mismatch"},
-}
-"""Faults that trading must halt for, or may where others keep the truth from it; no other may end it for good."""
-
-
-def halts_of(plan: FaultPlan) -> set[str]:
-    """Reasons for which a run under this plan may halt."""
-    return set().union(*(MAY_HALT.get(fault.kind, set()) for fault in plan.faults))
 
 
 @contextmanager

@@ -40,9 +40,9 @@ from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.instrument import fx_btc_jpy
 from stall_then_strike.venues.embedded_bitflyer import open_accounts, open_markets, source_of
 from tests.e2e.forked import Forked
-from tests.live.chaos import LIFE_S, to_all
+from tests.live.chaos import LIFE_S
 from tests.live.rig import OPEN_ALL_DAY, TWO, LiveRoom, live_config
-from tests.live.witness import SEND, Witness
+from tests.live.witness import SEND, Witness, to_all
 
 CANCEL = "POST /v1/me/cancelchildorder"
 PATIENCE_S = 8.0

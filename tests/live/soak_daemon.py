@@ -14,21 +14,16 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.shell.prompt import answer_promptly
 from stall_then_strike.app.trader.live_run import LiveParts, LiveRun, open_run
-from stall_then_strike.app.view.screen import Screen
 from stall_then_strike.config.loader import load_app_config
 from stall_then_strike.infra.bitflyer.credentials import Credentials
-from stall_then_strike.infra.clock import ScaledClock, SystemClock
-from stall_then_strike.infra.journal.writer import Journal, journal_path
+from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
-from stall_then_strike.infra.logging_structured import CsvLogs
-from stall_then_strike.infra.watch.alerts import Alerts, AlertUrls
 from stall_then_strike.venues.bitflyer_connection import BitflyerConnection
+from tests.live.room import open_parts
 
 PERIOD_S = 1.0
 
@@ -84,28 +79,10 @@ def main(told: dict[str, Any]) -> int:
     folder = Path(told["folder"])
     with ExitStack() as stack:
         stack.enter_context(setup_runtime_logging(folder / "logs" / "runtime", cfg.log, console="WARNING"))
-        journal = stack.enter_context(
-            Journal.open(
-                journal_path(cfg.journal.dir, cfg.exchange.product_code),
-                product_code=cfg.exchange.product_code,
-                account=credentials.fingerprint,
-                now_ns=clock.now_ns(),
-                locks=folder,
-            )
-        )
-        logs = stack.enter_context(CsvLogs(folder / "logs", cfg.exchange.instrument(), cfg.log))
-        with (folder / "screen.txt").open("w") as screen:
-            parts = LiveParts(
-                cfg=cfg,
-                account=credentials,
-                journal=journal,
-                logs=[logs],
-                folder=folder / "logs",
-                screen=Screen(Console(file=screen), live=False),
-                alerts=Alerts(AlertUrls(), pause_sec=0, clock=SystemClock()),
-            )
-            with asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
-                return runner.run(trade(parts, clock, credentials))
+        screen = stack.enter_context((folder / "screen.txt").open("w"))
+        parts = open_parts(stack, cfg, credentials, folder, screen, clock.now_ns())
+        with asyncio.Runner(loop_factory=cli.loop_factory()) as runner:
+            return runner.run(trade(parts, clock, credentials))
 
 
 if __name__ == "__main__":

@@ -118,7 +118,7 @@ async def _on_lighter(strategy: str, folder: Path, seconds: float, speed: float)
         room_of(folder, *PATIENT, is_verified=True, file=file, speed=speed) as room,
         _ending_after(room.clock, seconds) as ending,
     ):
-        code = await room.trade(None, ending)
+        code = await room.run(None, ending)
         assert room.last is not None
         return code, room.last, _difference(room)
 

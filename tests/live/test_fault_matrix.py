@@ -1,4 +1,4 @@
-"""The daemon under every fault alone and under mixtures drawn from seeds: what `chaos.judge` says must hold of each.
+"""The daemon under every fault alone and under mixtures drawn from seeds: what `chaos` says must hold of each.
 
 ``make chaos`` runs a thousand mixtures.
 """
@@ -12,7 +12,8 @@ from contextlib import ExitStack
 import pytest
 
 from stall_then_strike.sim.faults.catalogue import RECIPES
-from tests.live.chaos import ROOMS, SPEED, Outcome, Scenario, dealt, run_all, workers
+from tests.live.chaos import ROOMS, SPEED, Scenario, dealt, run_all, workers
+from tests.live.recovery import Outcome
 
 pytestmark = [pytest.mark.alone, pytest.mark.slow, pytest.mark.timeout(900)]  # it has two processes of its own
 

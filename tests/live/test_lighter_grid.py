@@ -12,8 +12,10 @@ from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.trader.live_run import LiveRun
 from stall_then_strike.engine.context import Context, OrderFill, Role
 from stall_then_strike.engine.core import Core
-from tests.live.test_lighter_run import Room, _comes, room_of
+from tests.lighter.trader_rig import TradingRoom
+from tests.live.test_lighter_run import room_of
 from tests.live.test_own_strategies import held, strategy_of
+from tests.waiting import until
 
 pytest.importorskip("lighter")
 FILE = "lighter-grid.yml"
@@ -33,7 +35,7 @@ def watched(core: Core, roles: set[Role | None]) -> None:
     grid.on_order_filled = on_order_filled  # type: ignore[method-assign]
 
 
-def hold_what_there_is(room: Room) -> bool:
+def hold_what_there_is(room: TradingRoom) -> bool:
     """Whether each grid's zones hold the position. Fills are told a moment later while quotes are forbidden."""
     assert room.last is not None
     return all(held(core) == core.inventory.position for core in room.last.portfolio.cores)
@@ -50,10 +52,9 @@ async def test_grid_trades_three_markets_on_lighter_and_a_restart_goes_on(tmp_pa
         room.attend = attend
         for least in (8, 10):
             ending = Ending()
-            run = asyncio.create_task(room.trade(None, ending))
-            async with asyncio.timeout(120):
-                await _comes(lambda least=least: len(room.books.trades) >= least)
-                await _comes(lambda: len(room.books.orders) >= 12 and hold_what_there_is(room))
+            run = asyncio.create_task(room.run(None, ending))
+            await until(lambda least=least: len(room.books.trades) >= least, 120)
+            await until(lambda: len(room.books.orders) >= 12 and hold_what_there_is(room), 120)
             assert room.last is not None
             assert roles == {Role.MAKER}, "the venue says who rested"
             cores = room.last.portfolio.cores

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import csv
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -26,47 +24,23 @@ from stall_then_strike.sim.lighter.lighter_venue import VenueSettings
 from stall_then_strike.sim.lighter_server import LighterExchange
 from stall_then_strike.tapes.tape_files import is_event_log, product_of
 from stall_then_strike.tapes.tape_tools import audit_tape
+from stall_then_strike.venues.embedded_lighter import account_at
 from stall_then_strike.venues.lighter_units import with_units
 from tests.e2e.commands import csv_bytes
 from tests.e2e.commands import run as run_command
 from tests.lighter.trader_rig import TradingRoom
 from tests.live.pace import steady_clock
+from tests.waiting import until
 
 pytest.importorskip("lighter")
 SPEED = 8.0
 LIVELY = ("strategy.stall_T_ms=150", "account.reconcile_sec=20", "account.stop_sec=60", "ws.reconnect_min_sec=0.1")
 
 
-class Room(TradingRoom):
-    """A room whose CSV logs are checked, too."""
-
-    async def trade(
-        self, duration_s: float | None, ending: Ending | None = None, account: LighterAccount | None = None
-    ) -> int:
-        """One run, for so many seconds of the exchange's time; its exit code."""
-        async with self.open(ending or Ending(), account) as run:
-            return await run.run(duration_s)
-
-    def check(self) -> None:
-        """Journal, CSV and inventory are the ledger's, to the unit; nothing works at the venue."""
-        super().check()
-        each = zip(self.cfg.by_instrument(), RunFiles(self.logs, self.cfg.products).each, strict=True)
-        for number, (one, folder) in enumerate(each):
-            unit, (booked, _) = one.exchange.instrument(), self.booked(number)
-            rows = [
-                row
-                for found in sorted((folder / "trades").glob("*.csv"))
-                for row in csv.DictReader(found.read_text().splitlines())
-            ]
-            assert [(row["order_id"], Decimal(row["price"]), Decimal(row["size"])) for row in rows] == [
-                (fill.row.order_id, unit.price(fill.row.price), unit.size(fill.row.size)) for fill in booked
-            ]
-
-
 @asynccontextmanager
 async def room_of(
     folder: Path, *sets: str, is_verified: bool = False, file: str = "lighter-sim.yml", speed: float = SPEED
-) -> AsyncIterator[Room]:
+) -> AsyncIterator[TradingRoom]:
     """The three markets of a file of settings in fast time. A signature takes the exchange 11 ms to verify."""
     defaults = cli.DEFAULTS
     sets = (*LIVELY, f"journal.dir={folder / 'journal'}", *sets)
@@ -79,19 +53,16 @@ async def room_of(
             clock=clock, markets=markets, seed=5, settings=settings, has_crowd=True, signing_ns=time.time_ns
         ) as exchange,
     ):
-        yield Room(folder, clock, exchange, exchange.add_account(100_000), cfg.at(exchange.base_url, exchange.ws_url))
-
-
-async def _comes(is_so: Callable[[], object]) -> None:
-    while not is_so():  # noqa: ASYNC110 - the exchange's books make no event for each look
-        await asyncio.sleep(0.01)
+        account = account_at(exchange, exchange.add_account(100_000))
+        yield TradingRoom(folder, clock, exchange, cfg.at(exchange.base_url, exchange.ws_url), account)
 
 
 async def test_three_markets_are_traded_and_the_ledger_is_ours(tmp_path: Path) -> None:
     """The run is recorded, too, and replayed to the same decisions in each market."""
     recorded = ("record.enabled=true", f"record.dir={tmp_path / 'raw'}")
     async with room_of(tmp_path, *recorded, is_verified=True) as room:
-        assert await room.run(lambda: {trade.market for trade in room.books.trades} == {0, 1, 2}, 120) == EXIT_DONE
+        code = await room.run_until(lambda: {trade.market for trade in room.books.trades} == {0, 1, 2}, 120)
+        assert code == EXIT_DONE
         room.check()
         counts = room.exchange.audit.counts
         said = room.console.getvalue()
@@ -129,7 +100,7 @@ async def test_restart_after_a_stop_in_mid_air_goes_on_from_the_journal(tmp_path
             return bool(left and room.books.trades)
 
         await room.killed_run(is_in_mid_air, 60 * SPEED)
-        assert await room.trade(20) == EXIT_DONE
+        assert await room.run(20) == EXIT_DONE
         room.check()
     assert left
 
@@ -143,7 +114,7 @@ async def test_a_key_that_is_not_registered_ends_the_start_before_anything_is_se
             api_key_index=room.account.api_key_index + 1,
             private_key=Secret(other.private_key),
         )
-        assert await room.trade(5, account=wrong) == EXIT_USAGE
+        assert await room.run(5, account=wrong) == EXIT_USAGE
         said = room.console.getvalue()
         assert not room.books.order_count
     assert "api key" in said
@@ -154,15 +125,14 @@ async def test_a_key_that_is_not_registered_ends_the_start_before_anything_is_se
 async def test_venue_that_goes_away_and_comes_back_is_traded_again(tmp_path: Path) -> None:
     async with room_of(tmp_path) as room:
         ending = Ending()
-        run = asyncio.create_task(room.trade(None, ending))
-        async with asyncio.timeout(60):
-            await _comes(lambda: room.books.trades)
-            room.exchange.faults.inject(Fault(kind=FaultKind.ABORT_SOCKETS))
-            assert room.last is not None
-            session = room.last.connection.session
-            await _comes(lambda: session.statistics().connects == 2)
-            sent = room.books.order_count
-            await _comes(lambda: room.books.order_count >= sent + 6)
+        run = asyncio.create_task(room.run(None, ending))
+        await until(lambda: room.books.trades, 60)
+        room.exchange.faults.inject(Fault(kind=FaultKind.ABORT_SOCKETS))
+        assert room.last is not None
+        session = room.last.connection.session
+        await until(lambda: session.statistics().connects == 2, 60)
+        sent = room.books.order_count
+        await until(lambda: room.books.order_count >= sent + 6, 60)
         ending.ask("test over")
         async with asyncio.timeout(60):
             assert await run == EXIT_DONE

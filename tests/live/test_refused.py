@@ -17,7 +17,7 @@ async def test_a_refused_key_is_told_to_whom_it_may_concern(tmp_path: Path) -> N
     """No supervisor tries again after it: the operator has to hear of it."""
     async with serving() as sink, open_alerts(alerts_to(sink.url)) as alerts, live_room(tmp_path) as room:
         room.alerts = alerts
-        room.credentials = Credentials(key=KEY.key, secret="not that one")
+        room.account = Credentials(key=KEY.key, secret="not that one")
         assert await room.run(10) == EXIT_USAGE
         got = await sink.next()
         assert "not started" in got["title"]

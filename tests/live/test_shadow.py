@@ -127,7 +127,7 @@ async def test_failure_of_the_core_sends_nothing_either(tmp_path: Path) -> None:
 
 async def by_hand(room: LiveRoom, act: Callable[[BitflyerHttp, int], Any]) -> None:
     """Somebody else acts on the account."""
-    async with BitflyerConnection(room.cfg, room.clock, room.credentials) as hand:
+    async with BitflyerConnection(room.cfg, room.clock, room.account) as hand:
         await act(hand.https[0], int(await hand.https[0].get_last_price()))
 
 
@@ -200,7 +200,7 @@ async def test_lighter(tmp_path: Path) -> None:
         shadowing = Shadowing()
         room.through = shadowing.through
         room.attend = lambda run: shadowing.attend(run, Ending())
-        code = await room.run(limit_s=60)
+        code = await room.run(60)
         shadowing.finish()
         assert code == EXIT_DONE
         for number in range(2):

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
+from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from stall_then_strike.app.trader.live_run import LiveRun
 from stall_then_strike.engine.core import Core
@@ -31,6 +32,7 @@ from stall_then_strike.types.dto import (
 if TYPE_CHECKING:
     from tests.live.rig import LiveRoom
 
+_Told = TypeVar("_Told")
 SEND = "POST /v1/me/sendchildorder"
 ACTS = frozenset({"cancel", "close", "halt", "resume"})
 BOOKS = {
@@ -55,6 +57,16 @@ def why_no_quotes(core: Core, now_ns: int) -> Reason | None:
     )
     closed = next((reason for is_shut, reason in gates if is_shut), None)
     return closed or BOOKS.get(core.book_status(now_ns))
+
+
+def to_all(listeners: Sequence[Callable[[_Told], None]]) -> Callable[[_Told], None]:
+    """A listener that tells all of these."""
+
+    def tell(what: _Told) -> None:
+        for listener in listeners:
+            listener(what)
+
+    return tell
 
 
 class Witness:

@@ -15,8 +15,6 @@ from stall_then_strike.app.trader.live_run import LiveRun
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.core import Core
 from stall_then_strike.infra.bitflyer.bitflyer_rules import EXPIRY_NS
-from stall_then_strike.infra.journal.reader import JournalReader
-from stall_then_strike.infra.journal.writer import journal_path
 from stall_then_strike.sim.bitflyer.venue_account import ChildOrder
 from stall_then_strike.sim.exchange.book_side import Owner
 from stall_then_strike.sim.exchange.request_log import Received
@@ -80,16 +78,9 @@ class AtWork:
             return await self.task
 
     async def kill(self) -> None:
-        """End the run at once, with nothing said to the venue: what a killed process leaves, but for its last CSV rows.
-
-        Facts and orders are then as the journal has them.
-        """
+        """End the run as a killed process ends."""
         assert self.task is not None
-        run = self.run
-        run._cancel_the_rest = _nothing  # type: ignore[method-assign] # a killed process cancels nothing
-        self.task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self.task
+        await self.room.kill(self.task)
 
     @property
     def run(self) -> LiveRun:
@@ -190,13 +181,8 @@ class AtWork:
         return [fact for fact in self.facts("fill") if fact.order_id == order.acceptance_id]
 
     def orders(self) -> list[OrderMemo]:
-        with JournalReader.open(self._journal) as reader:
+        with self.room.reader as reader:
             return list(reader.orders())
-
-    @property
-    def _journal(self) -> Path:
-        cfg: AppConfig = self.room.cfg
-        return journal_path(cfg.journal.dir, cfg.exchange.product_code)
 
     def decisions(self, kind: str) -> list[dict[str, str]]:
         return [row for row in self.room.rows("decisions") if row["decision_type"] == kind]
@@ -218,10 +204,6 @@ class AtWork:
         await self.seconds(1)
         assert not self.live
         self.room.check()
-
-
-async def _nothing() -> None:
-    return
 
 
 @asynccontextmanager

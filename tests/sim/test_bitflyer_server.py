@@ -22,6 +22,7 @@ from stall_then_strike.types.dto import BoardState, Health
 from tests.shared_data import real_tape_path
 from tests.signing import SIGNED
 from tests.sim.exchange_rig import BOARD, EXECUTIONS, PRODUCT, SECOND, SNAPSHOT, START_NS, TICKER, PlainBook
+from tests.waiting import until
 
 pytestmark = SIGNED
 # pybotters 1.x hands its `auth` to aiohttp in a way that aiohttp 3.14 warns of.
@@ -150,9 +151,7 @@ async def test_pybotters_store_builds_its_board_from_the_feed() -> None:
             send_json=[{"method": "subscribe", "params": {"channel": c}, "id": c} for c in ALL],
             hdlr_json=store.onmessage,
         )
-        async with asyncio.timeout(10):
-            while not (len(store.executions) and len(store.ticker) and len(store.board) > 500):  # noqa: ASYNC110
-                await asyncio.sleep(0.01)  # each store signals its own change only
+        await until(lambda: len(store.executions) and len(store.ticker) and len(store.board) > 500)
         board = store.board.sorted(limit=1)
         assert 0 < board["asks"][0]["price"] - board["bids"][0]["price"] < 6_000
         response = await client.get(f"{venue.base_url}/v1/getticker", params={"product_code": PRODUCT})

@@ -13,7 +13,7 @@ from stall_then_strike.sim.lighter.clearing.records import Status
 
 pytest.importorskip("lighter")
 
-from tests.sim.lighter.sdk_rig import ETH, QUICK, client, exchange, good, lighter, refused, until
+from tests.sim.lighter.sdk_rig import ETH, QUICK, client, exchange, executed, good, lighter, refused
 
 
 async def limit(signer: Any, client_index: int, size: int, price: int, *, is_ask: bool) -> Any:
@@ -38,16 +38,16 @@ async def test_an_order_lives_through_create_modify_and_cancel() -> None:
         async def active() -> list[Any]:
             return list((await orders.account_active_orders(token, signer.account_index, ETH)).orders)
 
-        await until(venue, await limit(signer, 11, 100, 310_000, is_ask=True))
+        await executed(venue, await limit(signer, 11, 100, 310_000, is_ask=True))
         [order] = await active()
         assert (order.client_order_index, order.price, order.remaining_base_amount) == (11, "3100.00", "0.0100")
         assert order.order_index == 2**48 + 1
 
-        await until(venue, good(await signer.modify_order(ETH, 11, 200, 311_000)))
+        await executed(venue, good(await signer.modify_order(ETH, 11, 200, 311_000)))
         [order] = await active()
         assert (order.client_order_index, order.price, order.remaining_base_amount) == (11, "3110.00", "0.0200")
 
-        await until(venue, good(await signer.cancel_order(ETH, order.order_index)))
+        await executed(venue, good(await signer.cancel_order(ETH, order.order_index)))
         assert await active() == []
         closed = await orders.account_inactive_orders(token, signer.account_index, 10)
         assert [order.status for order in closed.orders] == ["canceled"]
@@ -55,8 +55,8 @@ async def test_an_order_lives_through_create_modify_and_cancel() -> None:
 
 async def test_a_market_order_trades() -> None:
     async with exchange() as venue, client(venue) as maker, client(venue) as taker:
-        await until(venue, await limit(maker, 1, 100, 310_000, is_ask=True))
-        await until(venue, good(await taker.create_market_order(ETH, 2, 60, 320_000, False)))
+        await executed(venue, await limit(maker, 1, 100, 310_000, is_ask=True))
+        await executed(venue, good(await taker.create_market_order(ETH, 2, 60, 320_000, False)))
         answer = await lighter.AccountApi(taker.api_client).account("index", str(taker.account_index))
         [position] = answer.accounts[0].positions
         assert (position.sign, position.position, position.avg_entry_price) == (1, "0.0060", "3100.00")
@@ -69,7 +69,7 @@ async def test_a_market_order_trades() -> None:
 async def test_cancel_all_clears_all_markets() -> None:
     async with exchange() as venue, client(venue) as signer:
         answers = [await limit(signer, n, 100, 310_000 + n, is_ask=True) for n in range(1, 4)]
-        await until(venue, *answers, good(await signer.cancel_all_orders(signer.CANCEL_ALL_TIF_IMMEDIATE, 0)))
+        await executed(venue, *answers, good(await signer.cancel_all_orders(signer.CANCEL_ALL_TIF_IMMEDIATE, 0)))
         account = venue.venue.account(signer.account_index)
         assert account.orders == {}
         assert [order.status for order in account.closed] == [Status.CANCELED] * 3
@@ -81,7 +81,7 @@ async def test_the_hash_is_the_signers_and_leads_to_the_transaction() -> None:
         tx_type, info, tx_hash, _ = signer.sign_cancel_order(ETH, 5, nonce=0, api_key_index=4)
         response = await signer.send_tx(tx_type, info)
         assert response.tx_hash == tx_hash
-        await until(venue, response)
+        await executed(venue, response)
         found = await transactions.tx("hash", tx_hash)
         assert (found.nonce, found.status, found.info) == (0, 0, info)
         with refused(21500):
@@ -137,8 +137,8 @@ async def test_every_call_answers_as_the_sdk_reads_it() -> None:
     """The SDK's classes find in each answer what they name; trades, positions and orders exist."""
     async with exchange(replace(QUICK, plan=Plan.PREMIUM)) as venue, client(venue) as maker, client(venue) as taker:
         api, index = taker.api_client, taker.account_index
-        await until(venue, await limit(maker, 1, 100, 310_000, is_ask=True))
-        await until(venue, good(await taker.create_market_order(ETH, 2, 60, 320_000, False)))
+        await executed(venue, await limit(maker, 1, 100, 310_000, is_ask=True))
+        await executed(venue, good(await taker.create_market_order(ETH, 2, 60, 320_000, False)))
         token, _ = taker.create_auth_token_with_expiry()
         orders, accounts, root = lighter.OrderApi(api), lighter.AccountApi(api), lighter.RootApi(api)
         transactions, charts = lighter.TransactionApi(api), lighter.CandlestickApi(api)
@@ -171,21 +171,21 @@ async def test_every_call_answers_as_the_sdk_reads_it() -> None:
 async def test_the_sdks_ways_to_buy_at_the_market() -> None:
     """They read the best price from orderBookOrders as text with all decimals."""
     async with exchange() as venue, client(venue) as maker, client(venue) as taker:
-        await until(venue, *[await limit(maker, n, 1_000, 310_000 + n, is_ask=True) for n in (1, 2)])
+        await executed(venue, *[await limit(maker, n, 1_000, 310_000 + n, is_ask=True) for n in (1, 2)])
         assert await taker.get_best_price(ETH, is_ask=False) == 310_001
-        await until(venue, good(await taker.create_market_order_limited_slippage(ETH, 1, 50, 0.001, False)))
-        await until(venue, good(await taker.create_market_order_quote_amount(ETH, 2, 31.1, 0.001, False)))
+        await executed(venue, good(await taker.create_market_order_limited_slippage(ETH, 1, 50, 0.001, False)))
+        await executed(venue, good(await taker.create_market_order_quote_amount(ETH, 2, 31.1, 0.001, False)))
         assert venue.venue.account(taker.account_index).size_in(ETH) == 150
 
 
 async def test_stops_wait_for_the_mark_price() -> None:
     async with exchange() as venue, client(venue) as maker, client(venue) as signer:
-        await until(venue, await limit(maker, 1, 100, 310_000, is_ask=True))
-        await until(venue, good(await signer.create_market_order(ETH, 1, 100, 320_000, False)))
-        await until(venue, good(await signer.create_sl_order(ETH, 2, 100, 300_000, 290_000, True, reduce_only=True)))
+        await executed(venue, await limit(maker, 1, 100, 310_000, is_ask=True))
+        await executed(venue, good(await signer.create_market_order(ETH, 1, 100, 320_000, False)))
+        await executed(venue, good(await signer.create_sl_order(ETH, 2, 100, 300_000, 290_000, True, reduce_only=True)))
         account = venue.venue.account(signer.account_index)
         assert [order.status for order in account.orders.values()] == [Status.PENDING]
-        await until(venue, await limit(maker, 2, 100, 299_000, is_ask=False))
+        await executed(venue, await limit(maker, 2, 100, 299_000, is_ask=False))
         venue.venue.set_prices(ETH, 299_900, venue.venue.now_ns)
         assert account.size_in(ETH) == 0
 
@@ -198,7 +198,7 @@ async def test_an_order_with_a_stop_and_a_profit_target() -> None:
             make(ETH, 2, 0, 290_000, 1, signer.ORDER_TYPE_STOP_LOSS, 0, 1, 300_000, expiry),
             make(ETH, 3, 0, 315_000, 1, signer.ORDER_TYPE_TAKE_PROFIT, 0, 1, 320_000, expiry),
         ]
-        await until(venue, good(await signer.create_grouped_orders(3, legs)))
+        await executed(venue, good(await signer.create_grouped_orders(3, legs)))
         token, _ = signer.create_auth_token_with_expiry()
         orders = lighter.OrderApi(signer.api_client)
         shown = (await orders.account_active_orders(token, signer.account_index)).orders
@@ -206,8 +206,8 @@ async def test_an_order_with_a_stop_and_a_profit_target() -> None:
         assert [by_client_index[n].trigger_status for n in (1, 2, 3)] == ["na", "parent-order", "parent-order"]
         assert by_client_index[1].to_trigger_order_id_0 == by_client_index[2].order_id
         assert by_client_index[2].to_cancel_order_id_0 == by_client_index[3].order_id
-        await until(venue, await limit(maker, 1, 100, 310_000, is_ask=True))
-        await until(venue, await limit(maker, 2, 100, 316_000, is_ask=False))
+        await executed(venue, await limit(maker, 1, 100, 310_000, is_ask=True))
+        await executed(venue, await limit(maker, 2, 100, 316_000, is_ask=False))
         venue.venue.set_prices(ETH, 320_000, venue.venue.now_ns)
         closed = (await orders.account_inactive_orders(token, signer.account_index, 10)).orders
         assert {o.client_order_index: o.status for o in closed} == {1: "filled", 2: "canceled-oco", 3: "filled"}
@@ -219,7 +219,7 @@ async def test_keys_rotate_and_each_has_its_nonces() -> None:
         keys = (first, venue.add_key(first.account_index, 5), venue.add_key(first.account_index, 6))
         async with client(venue, *keys) as signer:
             answers = await asyncio.gather(*(limit(signer, n, 100, 310_000 + n, is_ask=True) for n in range(1, 10)))
-            await until(venue, *answers)
+            await executed(venue, *answers)
             account = venue.venue.account(first.account_index)
             assert {key: entry.nonce for key, entry in account.keys.items()} == {4: 3, 5: 3, 6: 3}
             assert len(account.orders) == 9

@@ -16,8 +16,8 @@ from stall_then_strike.sim.market import Market
 from stall_then_strike.tapes.recorder import Product, Recorder
 from stall_then_strike.tapes.tape_tools import audit_tape, faults_of
 from stall_then_strike.types.errors import FeedError, LogError
-from tests.infra.session_rig import eventually
 from tests.research.replay.replay_rig import HOUR_NS, START_NS, manifest, texts
+from tests.waiting import until
 
 FX = Product("FX_BTC_JPY")
 
@@ -61,9 +61,9 @@ async def test_reconnect_is_on_the_tape_and_in_the_manifest(tmp_path: Path) -> N
     async with exchange_at(clock) as exchange, Recorder(config(exchange.ws_url), [FX], tmp_path, clock) as recorder:
         await recorder.wait_ready(5)
         exchange.faults.inject(Fault(kind=FaultKind.CLOSE_SOCKETS))
-        await eventually(lambda: recorder.states()[0].connects == 2, 10)
+        await until(lambda: recorder.states()[0].connects == 2, 10)
         seen = recorder.states()[0].mid_checked
-        await eventually(lambda: recorder.states()[0].mid_checked > seen + 20, 10)
+        await until(lambda: recorder.states()[0].mid_checked > seen + 20, 10)
     (path,) = tapes(tmp_path)
     told = manifest(path)
     assert (told["connects"], told["drops"], told["reconnects"]) == (2, 1, 1)

@@ -14,7 +14,7 @@ from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.infra.journal.writer import journal_path
 from stall_then_strike.venues.connection import Connection
-from tests.live.rig import open_parts
+from tests.live.room import open_parts
 from tests.venues import toy_venue
 from tests.venues.toy_venue import ToyVenue
 

@@ -276,19 +276,19 @@ class LighterAccountProcessor:
 
     def get_capital(self) -> Decimal:
         """What is available for new positions, in USDC."""
-        return self._values.capital
+        return self._values.stats.available_balance
 
     def get_total_capital(self) -> Decimal:
         """Collateral and the open positions' result, in USDC."""
-        return self._values.total_capital
+        return self._values.stats.portfolio_value
 
     def get_leverage(self) -> Decimal:
         """Value of all positions per USDC of total capital."""
-        return self._values.leverage
+        return self._values.stats.leverage
 
     def get_margin_ratio(self) -> Decimal:
-        """The share of total capital that positions bind as margin."""
-        return self._values.margin_ratio
+        """The share of total capital that positions bind as margin: 1 means that nothing new can be opened."""
+        return self._values.stats.margin_usage / 100
 
 
 def _read_error(answer: asyncio.Future[Shown]) -> None:

@@ -83,11 +83,12 @@ class LighterClient:
     async def send(self, batch: Sequence[SignedTx]) -> None:
         """Send one transaction, or several of one key as a batch. Returns when the venue has accepted all of them."""
         if len(batch) == 1:
-            call = self._tx.send_tx_without_preload_content
-            await self._act("sendTx", call, tx_type=batch[0].tx_type, tx_info=batch[0].tx_info)
+            form: dict[str, Any] = {"tx_type": batch[0].tx_type, "tx_info": batch[0].tx_info}
+            await self._call("sendTx", self._tx.send_tx_without_preload_content, form)
             return
         types, infos = json.dumps([tx.tx_type for tx in batch]), json.dumps([tx.tx_info for tx in batch])
-        await self._act("sendTxBatch", self._tx.send_tx_batch_without_preload_content, tx_types=types, tx_infos=infos)
+        form = {"tx_types": types, "tx_infos": infos}
+        await self._call("sendTxBatch", self._tx.send_tx_batch_without_preload_content, form)
 
     async def next_nonce(self, api_key_index: int) -> int:
         """The nonce that the venue expects next from this key. It may lag just after an acceptance."""
@@ -216,9 +217,6 @@ class LighterClient:
             return await self._call(name, call, query)
         except OutcomeUnknown as error:
             raise NoAnswer(name, error.detail, code=error.code) from None
-
-    async def _act(self, name: str, call: Callable[..., Awaitable[Any]], **form: Any) -> dict[str, Any]:
-        return await self._call(name, call, form)
 
     async def _call(self, name: str, call: Callable[..., Awaitable[Any]], given: Mapping[str, Any]) -> dict[str, Any]:
         await self._limiter.admit(name)

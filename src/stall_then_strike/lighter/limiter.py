@@ -45,14 +45,9 @@ class PlanLimits:
     sends: int | None = None
     """Transactions' messages, in the smallest bucket that the venue gives; None: every call counts as one."""
 
-    @property
-    def is_weighed(self) -> bool:
-        """Whether calls have weights."""
-        return self.sends is not None
-
     def weight(self, call: str) -> int:
         """What a call takes of ``most``."""
-        return WEIGHTS.get(call, OTHER_WEIGHT) if self.is_weighed else 1
+        return 1 if self.sends is None else WEIGHTS.get(call, OTHER_WEIGHT)
 
 
 STANDARD: Final = PlanLimits(60)

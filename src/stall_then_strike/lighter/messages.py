@@ -269,11 +269,6 @@ class Frame(Wire):
         """The channel's kind: ``order_book``."""
         return self.type.partition("/")[2] or self.type
 
-    @property
-    def argument(self) -> str:
-        """What follows the kind: a market, an account or ``all``."""
-        return self.channel.replace(":", "/").partition("/")[2]
-
 
 class BookFrame(Frame):
     """order_book."""

@@ -30,7 +30,7 @@ DURATION_S = 44.0
 
 async def trade_by_hand(room: LiveRoom) -> None:
     """Somebody trades on the account: orders that rest and are cancelled, and some that are filled."""
-    async with BitflyerConnection(room.cfg, room.clock, room.credentials) as hand:
+    async with BitflyerConnection(room.cfg, room.clock, room.account) as hand:
         (http,) = hand.https
         last = Ticks(int(await http.get_last_price()))
         await room.pass_time(8)
@@ -53,7 +53,7 @@ async def probed(folder: Path, ways: Sequence[Deviation], *, is_private: bool = 
         Deviant(room.exchange.base_url, room.exchange.ws_url, ways) as relay,
     ):
         cfg = room.cfg.at(*relay.addresses)
-        account = room.credentials if is_private else None
+        account = room.account if is_private else None
         async with asyncio.TaskGroup() as tasks:
             hand = tasks.create_task(trade_by_hand(room)) if is_private else None
             watch, figures = await listen(cfg, room.clock, account, Ending(), DURATION_S)

@@ -17,6 +17,7 @@ from stall_then_strike.app.control.panel_keys import Keys
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.types.dto import Command, Reason
 from tests.app.control.control_rig import OnStage
+from tests.waiting import until
 
 
 @asynccontextmanager
@@ -38,9 +39,7 @@ async def at_terminal(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[On
 
 
 async def said(keys: Keys, words: str) -> None:
-    async with asyncio.timeout(5):
-        while words not in keys.footer():  # noqa: ASYNC110 - what is seen is a text, as on the screen
-            await asyncio.sleep(0.01)
+    await until(lambda: words in keys.footer())
 
 
 async def test_a_second_key_confirms(monkeypatch: pytest.MonkeyPatch) -> None:

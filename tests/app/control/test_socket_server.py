@@ -23,7 +23,6 @@ from stall_then_strike.app.shell.ending import Ending
 from tests.app.control.control_rig import OnStage
 from tests.app.view.snapshots import LIVE
 
-NOBODY = 65_534
 KNOCK = """
 import os, socket, sys
 os.setgid(65534), os.setuid(65534)

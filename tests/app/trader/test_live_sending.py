@@ -36,6 +36,7 @@ from stall_then_strike.types.instrument import Lots, Ticks
 from tests.engine.core_rig import BUY, MIN, SELL, core_of
 from tests.engine.venue.other_rules import OTHER_RULES
 from tests.market_script import config
+from tests.waiting import until
 
 LIMIT_S = 10.0
 
@@ -85,18 +86,12 @@ async def sending(story: Story, rules: VenueRules | None = None) -> AsyncIterato
         sender.cancel()
 
 
-async def until_logged(story: Story) -> None:
-    async with asyncio.timeout(LIMIT_S):
-        while "log" not in story.heard:  # noqa: ASYNC110 - the logs announce themselves to nobody
-            await asyncio.sleep(0.001)
-
-
 async def test_journal_then_venue_then_log() -> None:
     story = Story()
     async with sending(story) as trader:
         trader.on_event(PrivateChannel(ts_ns=trader.clock.now_ns(), is_live=True))
         assert story.heard == ["journal"]
-        await until_logged(story)
+        await until(lambda: "log" in story.heard)
         assert story.heard[:3] == ["journal", "sent", "log"]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -21,9 +21,9 @@ from stall_then_strike.sim.faults.kinds import Fault, FaultKind
 from stall_then_strike.sim.market import Market
 from stall_then_strike.types.dto import BoardState, DecisionLogRow, OrderLogRow
 from tests.market_script import RowList, config
+from tests.waiting import until
 
 SPEED = 5.0
-LIMIT_S = 30.0
 FROZEN = Fault(kind=FaultKind.FREEZE_FEED, to_s=1e6)
 
 
@@ -50,11 +50,6 @@ class Daemon:
 
     def last_reason(self) -> str:
         return self.decisions[-1].reason.label
-
-    async def wait_until(self, condition: Callable[[], object]) -> None:
-        async with asyncio.timeout(LIMIT_S):
-            while not condition():  # noqa: ASYNC110 - some of what is waited for announces itself to nobody
-                await asyncio.sleep(0.005)
 
     async def wait_market_ms(self, milliseconds: float) -> None:
         """Let so much of the venue's time pass: the only way to see that nothing happens in it."""
@@ -89,29 +84,29 @@ async def daemon() -> AsyncIterator[Daemon]:
 
 async def test_strikes_are_sent_and_answered() -> None:
     async with daemon() as it:
-        await it.wait_until(lambda: it.strikes >= 3)
-        await it.wait_until(lambda: it.placed >= 6)
+        await until(lambda: it.strikes >= 3)
+        await until(lambda: it.placed >= 6)
         assert it.trader.latency.count > 0
 
 
 async def test_feed_frozen_past_stale_ms_is_not_struck_however_long_the_best_stands_still() -> None:
     async with daemon() as it:
-        await it.wait_until(lambda: it.strikes)
+        await until(lambda: it.strikes)
         it.exchange.faults.inject(FROZEN)
-        await it.wait_until(lambda: it.last_reason() == "book_stale")
+        await until(lambda: it.last_reason() == "book_stale")
         strikes = it.strikes
         await it.wait_market_ms(5_000)
         assert it.strikes == strikes
         assert it.last_reason() == "book_stale"
         assert not it.trader.core.orders.any_live, "quotes do not outlive the feed"
         it.exchange.faults.lift()
-        await it.wait_until(lambda: it.strikes > strikes)
+        await until(lambda: it.strikes > strikes)
 
 
 async def test_cancels_take_effect_on_time_on_a_silent_feed() -> None:
     """The paper venue's answer to a cancel is due by latency: no message is needed to bring it."""
     async with daemon() as it:
-        await it.wait_until(lambda: it.strikes and it.trader.core.orders.any_live)
+        await until(lambda: it.strikes and it.trader.core.orders.any_live)
         it.exchange.faults.inject(FROZEN)
         await it.wait_market_ms(it.trader.core.strategy.params.stale_ns / 1e6 + 300)
         assert not it.trader.core.orders.any_live
@@ -120,13 +115,13 @@ async def test_cancels_take_effect_on_time_on_a_silent_feed() -> None:
 async def test_garbage_on_every_channel_is_counted_and_trading_goes_on() -> None:
     garbage = ["not json", "{}", "[[]]", "null", '{"method":"x","params":{}}', "x" * 10_000_000]
     async with daemon() as it:
-        await it.wait_until(lambda: it.strikes)
+        await until(lambda: it.strikes)
         for channel in Channel:
             for text in garbage:
                 it.exchange.inject(channel, text)
-        await it.wait_until(lambda: sum(it.session.feed.statistics().refused.values()) >= len(garbage) * 3)
+        await until(lambda: sum(it.session.feed.statistics().refused.values()) >= len(garbage) * 3)
         strikes = it.strikes
-        await it.wait_until(lambda: it.strikes > strikes)
+        await until(lambda: it.strikes > strikes)
         statistics = it.session.feed.statistics()
         assert statistics.mid_agreed == statistics.mid_checked
         assert it.session.statistics().drops == 0
@@ -135,32 +130,32 @@ async def test_garbage_on_every_channel_is_counted_and_trading_goes_on() -> None
 @pytest.mark.parametrize("state", [BoardState.CLOSED, BoardState.CIRCUIT_BREAK])
 async def test_board_that_does_not_run_is_left_and_taken_up_again(state: BoardState) -> None:
     async with daemon() as it:
-        await it.wait_until(lambda: it.strikes)
+        await until(lambda: it.strikes)
         it.exchange.set_condition(state=state)
-        await it.wait_until(lambda: it.last_reason() == "venue_not_running")
-        await it.wait_until(lambda: not it.trader.core.orders.any_live)
+        await until(lambda: it.last_reason() == "venue_not_running")
+        await until(lambda: not it.trader.core.orders.any_live)
         strikes = it.strikes
         await it.wait_market_ms(2_000)
         assert it.strikes == strikes
         it.exchange.set_condition(state=BoardState.RUNNING)
-        await it.wait_until(lambda: it.strikes > strikes)
+        await until(lambda: it.strikes > strikes)
 
 
 async def test_maintenance_close_makes_the_book_unknown_and_quoting_resumes() -> None:
     async with daemon() as it:
-        await it.wait_until(lambda: it.strikes)
+        await until(lambda: it.strikes)
         it.exchange.faults.inject(Fault(kind=FaultKind.CLOSE_SOCKETS))
-        await it.wait_until(lambda: any(row.reason.label == "book_unknown" for row in it.decisions[-3:]))
+        await until(lambda: any(row.reason.label == "book_unknown" for row in it.decisions[-3:]))
         strikes = it.strikes
-        await it.wait_until(lambda: it.strikes > strikes)
+        await until(lambda: it.strikes > strikes)
         assert it.session.statistics().connects == 2
 
 
 async def test_lost_deletion_is_noticed_and_healed_by_the_snapshot() -> None:
     async with daemon() as it:
-        await it.wait_until(lambda: it.strikes)
+        await until(lambda: it.strikes)
         suspicions = sum(row.reason.label == "book_suspect" for row in it.decisions)
         it.exchange.faults.inject(Fault(kind=FaultKind.LOSE_DELETION, count=1))
-        await it.wait_until(lambda: sum(r.reason.label == "book_suspect" for r in it.decisions) > suspicions)
+        await until(lambda: sum(r.reason.label == "book_suspect" for r in it.decisions) > suspicions)
         strikes = it.strikes
-        await it.wait_until(lambda: it.strikes > strikes)
+        await until(lambda: it.strikes > strikes)

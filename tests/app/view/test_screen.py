@@ -30,13 +30,6 @@ from tests.e2e.commands import full_pipe
 ENTER, LEAVE = b"\x1b[?1049h", b"\x1b[?1049l"
 
 
-def wait_until(condition: Callable[[], object]) -> None:
-    end_s = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < end_s
-        time.sleep(0.01)
-
-
 def read_all(fd: int) -> bytes:
     """Everything until the end of a file, whose writers are closed."""
     got = b""

@@ -8,7 +8,8 @@ import orjson
 
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.pyb_session import PyBotterSession
-from tests.infra.session_rig import BOARD, DELTA, Heard, Venue, config, data, eventually
+from tests.infra.session_rig import BOARD, DELTA, Heard, Venue, config, data
+from tests.waiting import until
 
 
 class Tap:
@@ -36,7 +37,7 @@ async def test_frames_are_told_untouched_and_with_the_stamp_that_the_event_has(v
         odd = ' { "broken" : 1.50e0 '
         await venue.send_raw(odd)
         await venue.send(BOARD, DELTA)
-        await eventually(lambda: len(heard.boards) >= 2)
+        await until(lambda: len(heard.boards) >= 2)
     assert tap.heard[0] == ("connected", None)
     frames = [what for kind, what in tap.heard if kind == "frame"]
     assert frames[-2:] == [odd.encode(), orjson.dumps(data(BOARD, DELTA))]
@@ -50,7 +51,7 @@ async def test_end_of_a_connection_is_told_with_its_reason(venue: Venue) -> None
         await session.connect_ws()
         await session.wait_ready()
         venue.cut(venue.sockets[-1])
-        await eventually(lambda: len([1 for kind, _ in tap.heard if kind == "connected"]) == 2)
+        await until(lambda: len([1 for kind, _ in tap.heard if kind == "connected"]) == 2)
     kinds = [kind for kind, _ in tap.heard if kind != "frame"]
     assert kinds[:3] == ["connected", "dropped", "connected"]
     assert next(why for kind, why in tap.heard if kind == "dropped")

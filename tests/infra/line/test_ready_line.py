@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -12,6 +12,7 @@ import pytest
 
 from stall_then_strike.infra.line import ready_line
 from stall_then_strike.infra.line.ready_line import CONNECTIONS, NotHttp, ReadyLine
+from tests.waiting import until
 
 LIMIT_S = 20.0
 REQUEST = b"POST /%d HTTP/1.1\r\nContent-Length: 0\r\n\r\n"
@@ -55,11 +56,6 @@ async def opened() -> AsyncIterator[tuple[ReadyLine, Server]]:
     assert len(line) == 0
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    while not condition():  # noqa: ASYNC110 - the loop's turns are what is waited for
-        await asyncio.sleep(0.001)
-
-
 async def call(line: ReadyLine, number: int, limit_s: float = LIMIT_S) -> str | None:
     """The body of the answer to a request with this number; None if there was no connection for it."""
 
@@ -82,9 +78,7 @@ async def test_request_is_with_the_system_at_once() -> None:
     async with opened() as (line, server):
         sent = line.send(lambda: REQUEST % 1)
         assert sent is not None
-        while not server.paths:  # the answer is not waited for yet  # noqa: ASYNC110
-            await asyncio.sleep(0.001)
-        assert server.paths == [b"/1"]
+        await until(lambda: server.paths == [b"/1"])  # the answer is not waited for yet
 
         async def read(content: aiohttp.StreamReader) -> str:
             return (await content.read()).decode()

@@ -14,6 +14,7 @@ import pytest
 from stall_then_strike.infra.watch.alerts import AlertKind
 from stall_then_strike.infra.watch.day_digests import KEPT, DayDigests, ReportJob
 from tests.infra.watch.alert_sink import alerts_to, open_alerts, serving
+from tests.waiting import until
 
 DAY = "2026-11-30"
 WRITES = "import sys; open(sys.argv[1], 'w').write('<html>a day</html>')"
@@ -80,9 +81,7 @@ async def test_end_of_the_run_does_not_lose_a_digest(tmp_path: Path) -> None:
     begun = tmp_path / "reports" / f"{DAY}.html"
     async with digesting(tmp_path, BEGINS) as (digests, sent):
         digests.put(DAY, "+1 JPY")
-        async with asyncio.timeout(60):
-            while not begun.exists():  # noqa: ASYNC110 - another process cannot set an event
-                await asyncio.sleep(0.02)
+        await until(begun.exists, 60)
         assert not sent
     assert sent == [("+1 JPY\n(no report: the run ended)", None)]
 

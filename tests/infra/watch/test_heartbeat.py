@@ -18,6 +18,7 @@ from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.watch.heartbeat import Beat, Heartbeat, Pulse, Vigil, age_sec, heartbeat_path, read_beat
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import JournalError
+from tests.waiting import until
 
 LIMIT_S = 15
 
@@ -70,20 +71,14 @@ async def test_later_failure_is_logged_once_and_does_not_end_the_run(tmp_path: P
     heart = Heartbeat(path, SystemClock(), period_sec=0.005)
     task = await beaten(heart, path, 1)
     (tmp_path / "P.heartbeat.new").mkdir()  # in the way of the next one
-    async with asyncio.timeout(20):
-        while not told:  # noqa: ASYNC110 - a log has no event
-            await asyncio.sleep(0.005)
+    await until(lambda: told)
     failed = heart._beat
-    async with asyncio.timeout(20):
-        while heart._beat < failed + 3:  # noqa: ASYNC110 - a failure that is not told of has no event
-            await asyncio.sleep(0.005)
+    await until(lambda: heart._beat >= failed + 3)
     assert len(told) == 1
     (tmp_path / "P.heartbeat.new").rmdir()
     frozen = read_beat(path)
     assert frozen is not None
-    async with asyncio.timeout(20):
-        while read_beat(path) == frozen:  # noqa: ASYNC110 - a file has no event
-            await asyncio.sleep(0.005)
+    await until(lambda: read_beat(path) != frozen)
     task.cancel()
     logger.remove(sink)
 

@@ -12,8 +12,6 @@ from stall_then_strike.lighter.handlers.market_stats import MarketStatsHandler
 from stall_then_strike.lighter.messages import MarketStats
 from tests.lighter.captured import BTC, BTC_FILE, ETH, STATS_FILE, all_markets, messages, modelled
 
-FIELDS = set(MarketStats.model_fields)
-
 
 def same(found: MarketStats | None, raw: dict[str, Any]) -> None:
     """Each field has the digits that it had; those that have no name of their own are kept."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -25,13 +24,6 @@ from tests.sim.private_rig import KEY, NO_CALENDAR, NO_LIMITS, QUIET, sign
 
 SPEED = 20.0
 EVENTS = "child_order_events"
-
-
-async def until(is_so: Callable[[], object]) -> None:
-    """Yield to other tasks until a condition holds."""
-    async with asyncio.timeout(20):
-        while not is_so():  # noqa: ASYNC110 - what is waited for has no event of its own
-            await asyncio.sleep(0.002)
 
 
 def auth_request(request_id: int = 1) -> dict[str, Any]:

@@ -18,8 +18,9 @@ from stall_then_strike.sim.bitflyer.private_wire import LISTS
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind
 from stall_then_strike.types.dto import NS_PER_S, OrderId
 from tests.sim.exchange_rig import BOARD, START_NS, TICKER
-from tests.sim.faults.fault_client import EVENTS, Client, auth_request, subscribe, troubled, until
+from tests.sim.faults.fault_client import EVENTS, Client, auth_request, subscribe, troubled
 from tests.sim.private_rig import BID, order
+from tests.waiting import until
 
 START = datetime.fromtimestamp(START_NS // NS_PER_S, UTC)
 LINE_ERRORS = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)

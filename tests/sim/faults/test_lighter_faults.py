@@ -16,6 +16,7 @@ from stall_then_strike.sim.lighter.clearing.records import OrderTerms, Status
 from stall_then_strike.sim.lighter.transactions import TxType
 from stall_then_strike.sim.lighter_server import LighterExchange
 from tests.sim.lighter.stream_rig import ETH, Json, Listener, Trader, listening, streaming
+from tests.waiting import until
 
 PRICE = 310_000
 ORDERS = "/api/v1/accountActiveOrders"
@@ -64,9 +65,7 @@ class Room:
 
     async def executed(self) -> None:
         """Wait until all accepted transactions have had their effect."""
-        async with asyncio.timeout(5):
-            while any(not tx.executed_ns for tx in self.exchange.venue.txs.values()):  # noqa: ASYNC110 - as it says
-                await asyncio.sleep(0.002)
+        await until(lambda: all(tx.executed_ns for tx in self.exchange.venue.txs.values()))
 
 
 @asynccontextmanager
@@ -111,9 +110,7 @@ async def test_a_lost_update_is_a_gap_with_a_loss() -> None:
         first = await here.client.subscribe(f"order_book/{ETH}")
         here.inject(FaultKind.LOSE_FRAME, channel="order_book/*", event="update", count=1)
         here.move(PRICE)
-        async with asyncio.timeout(5):
-            while not here.exchange.faults.struck:  # noqa: ASYNC110 - a lost frame has no event
-                await asyncio.sleep(0.005)
+        await until(lambda: here.exchange.faults.struck)
         here.move(PRICE - 1)
         update = await here.client.of("update/order_book")
         assert update["order_book"]["begin_nonce"] > first["order_book"]["nonce"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
@@ -12,16 +11,15 @@ import pytest
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.sim.lighter.lighter_venue import VenueSettings
 from stall_then_strike.sim.lighter_server import Credentials, LighterExchange
+from tests.waiting import until
 
 lighter = pytest.importorskip("lighter")
 ETH, BTC = 0, 1
 QUICK = VenueSettings(delay_ms=(1, 3))
 
 
-@asynccontextmanager
-async def exchange(settings: VenueSettings = QUICK, **more: Any) -> AsyncIterator[LighterExchange]:
-    async with LighterExchange(clock=SystemClock(), seed=1, settings=settings, **more) as venue:
-        yield venue
+def exchange(settings: VenueSettings = QUICK, **more: Any) -> LighterExchange:
+    return LighterExchange(clock=SystemClock(), seed=1, settings=settings, **more)
 
 
 @asynccontextmanager
@@ -45,19 +43,9 @@ def good(answer: tuple[Any, Any, str | None]) -> Any:
     return response
 
 
-async def until(venue: LighterExchange, *responses: Any) -> None:
+async def executed(venue: LighterExchange, *responses: Any) -> None:
     """Wait until the transactions with these answers have had their effect."""
-    done = asyncio.Event()
-
-    def look(_events: object = None) -> None:
-        if all(venue.venue.txs[response.tx_hash].executed_ns for response in responses):
-            done.set()
-
-    venue.listeners.append(look)
-    look()
-    async with asyncio.timeout(5):
-        await done.wait()
-    venue.listeners.remove(look)
+    await until(lambda: all(venue.venue.txs[response.tx_hash].executed_ns for response in responses))
 
 
 @contextmanager

@@ -31,12 +31,8 @@ _RANDOM = Random(5)
 Json = dict[str, Any]
 
 
-@asynccontextmanager
-async def streaming(settings: VenueSettings = QUICK, **more: Any) -> AsyncIterator[LighterExchange]:
-    more.setdefault("markets", MARKETS[:2])
-    more.setdefault("clock", SystemClock())
-    async with LighterExchange(seed=1, settings=settings, **more) as exchange:
-        yield exchange
+def streaming(settings: VenueSettings = QUICK, **more: Any) -> LighterExchange:
+    return LighterExchange(seed=1, settings=settings, **{"markets": MARKETS[:2], "clock": SystemClock(), **more})
 
 
 def token_of(credentials: Credentials, deadline_s: int) -> str:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from stall_then_strike.lighter.handlers.market_stats import MarketStatsHandler
 from stall_then_strike.lighter.handlers.orderbook import OrderbookHandler
 from stall_then_strike.lighter.handlers.quote import QuoteHandler
 from stall_then_strike.lighter.handlers.trades import TradesHandler
 from stall_then_strike.lighter.markets import Market
+
+_Handler = TypeVar("_Handler")
 
 
 class HandlerFactory:
@@ -21,31 +26,19 @@ class HandlerFactory:
 
     def orderbook(self, market: Market) -> OrderbookHandler:
         """The book of a market."""
-        found = self._books.get(market.market_index)
-        if found is None:
-            found = self._books[market.market_index] = OrderbookHandler(market)
-        return found
+        return _kept(self._books, market, OrderbookHandler)
 
     def quote(self, market: Market) -> QuoteHandler:
         """Quotes of a market, on the same book."""
-        found = self._quotes.get(market.market_index)
-        if found is None:
-            found = self._quotes[market.market_index] = QuoteHandler(self.orderbook(market))
-        return found
+        return _kept(self._quotes, market, lambda market: QuoteHandler(self.orderbook(market)))
 
     def trades(self, market: Market) -> TradesHandler:
         """Trades of a market."""
-        found = self._trades.get(market.market_index)
-        if found is None:
-            found = self._trades[market.market_index] = TradesHandler(market)
-        return found
+        return _kept(self._trades, market, TradesHandler)
 
     def market_stats(self, market: Market) -> MarketStatsHandler:
         """Prices and funding of a market."""
-        found = self._stats.get(market.market_index)
-        if found is None:
-            found = self._stats[market.market_index] = MarketStatsHandler(market)
-        return found
+        return _kept(self._stats, market, MarketStatsHandler)
 
     def drop(self, channel: str, market: Market) -> None:
         """Forget what was read from a channel of a market that nobody wants any more."""
@@ -57,3 +50,10 @@ class HandlerFactory:
             self._trades.pop(index, None)
         else:
             self._stats.pop(index, None)
+
+
+def _kept(handlers: dict[int, _Handler], market: Market, make: Callable[[Market], _Handler]) -> _Handler:
+    found = handlers.get(market.market_index)
+    if found is None:
+        found = handlers[market.market_index] = make(market)
+    return found

@@ -11,6 +11,7 @@ from stall_then_strike.lighter.markets import SETTLE, Market, Markets
 from stall_then_strike.lighter.messages import AccountFrame, Asset, Order, OrdersFrame, Position, Stats, StatsFrame
 
 _NOTHING: Final = Decimal(0)
+_NO_STATS: Final = Stats(collateral=_NOTHING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,24 +105,9 @@ class AccountValues:
         return {o.name: o for o in self._orders.values() if market_index in (None, o.market_index)}
 
     @property
-    def capital(self) -> Decimal:
-        """What is available for new positions, in USDC."""
-        return _NOTHING if self._stats is None else self._stats.available_balance
-
-    @property
-    def total_capital(self) -> Decimal:
-        """Collateral and the open positions' result, in USDC."""
-        return _NOTHING if self._stats is None else self._stats.portfolio_value
-
-    @property
-    def leverage(self) -> Decimal:
-        """Value of all positions per USDC of total capital."""
-        return _NOTHING if self._stats is None else self._stats.leverage
-
-    @property
-    def margin_ratio(self) -> Decimal:
-        """The share of total capital that positions bind as margin: 1 means that nothing new can be opened."""
-        return _NOTHING if self._stats is None else self._stats.margin_usage / 100
+    def stats(self) -> Stats:
+        """The account's margin figures; all zero before the first message."""
+        return _NO_STATS if self._stats is None else self._stats
 
 
 def _value(position: Position, market: Market | None) -> PositionValue:

@@ -39,7 +39,7 @@ async def probed(
 ) -> tuple[Deviations, Figures, list[str]]:
     """What was found, and the calls that came to the exchange but the trader's."""
     async with steady_clock(SPEED) as clock, trading_room(folder, clock=clock, account_index=ACCOUNT) as room:
-        key = room.exchange.add_key(room.key.account_index, 5)
+        key = room.exchange.add_key(room.account.account_index, 5)
         async with LighterDeviant(room.exchange.base_url, room.exchange.ws_url, ways) as relay:
             cfg = room.cfg.at(*relay.addresses).by_instrument()[0]
             account = account_at(room.exchange, key) if is_private else None
@@ -98,7 +98,7 @@ async def test_shadow_run_finds_the_same_in_messages(tmp_path: Path) -> None:
         room.attend = lambda run: shadowing.attend(run, Ending())
         async with LighterDeviant(room.exchange.base_url, room.exchange.ws_url, ways) as relay:
             room.cfg = room.cfg.at(*relay.addresses)
-            assert await room.run(limit_s=40) == 0
+            assert await room.run(40) == 0
         shadowing.finish()
         assert {way.found for way in ways} == set(shadowing.deviations.names)
         assert str(ACCOUNT) not in shadowing.report("loopback")

@@ -11,6 +11,7 @@ import pytest
 from stall_then_strike.sim.lighter.clearing.contracts import MARKETS
 from stall_then_strike.sim.lighter_server import LighterExchange
 from tests.sim.lighter.stream_rig import BTC, ETH, Trader, listening, streaming
+from tests.waiting import until
 
 pytest.importorskip("lighter")
 
@@ -30,7 +31,6 @@ class Watcher:
         self.updates = 0
         self.messages: list[dict[str, Any]] = []
         self.shutdowns: list[int] = []
-        self.changed = asyncio.Event()
         self.client = lighter.WsClient(
             ws_url=exchange.ws_url,
             order_book_ids=[ETH, BTC],
@@ -43,22 +43,13 @@ class Watcher:
     def on_book(self, market: str, book: Any) -> None:
         self.books[market] = book
         self.updates += 1
-        self.changed.set()
 
     def on_account(self, account: str, message: Any) -> None:
         assert account == str(self.account)
         self.messages.append(message)
-        self.changed.set()
 
     def on_shutdown(self, close_in_ms: int) -> None:
         self.shutdowns.append(close_in_ms)
-        self.changed.set()
-
-    async def until(self, is_so: Any) -> None:
-        async with asyncio.timeout(10):
-            while not is_so():
-                self.changed.clear()
-                await self.changed.wait()
 
 
 async def test_the_sdks_client_keeps_books_and_hears_of_its_account() -> None:
@@ -66,12 +57,12 @@ async def test_the_sdks_client_keeps_books_and_hears_of_its_account() -> None:
         trader = Trader(exchange, exchange.add_account())
         watcher = Watcher(exchange, trader.account)
         running = asyncio.create_task(watcher.client.run_async())
-        await watcher.until(lambda: watcher.updates > 20 and watcher.messages)
+        await until(lambda: watcher.updates > 20 and watcher.messages)
         assert set(watcher.books) == {"0", "1"}
         best = {side: [float(row["price"]) for row in watcher.books["0"][side]] for side in ("bids", "asks")}
         assert max(best["bids"]) < min(best["asks"])
         await socket.send_tx(14, trader.order(1, 100, 320_000, TimeInForce=0))  # type: ignore[arg-type]
-        await watcher.until(lambda: any(message["positions"] for message in watcher.messages))
+        await until(lambda: any(message["positions"] for message in watcher.messages))
         [trades] = [message["trades"] for message in watcher.messages if message["trades"]]
         assert trades["0"][0]["bid_account_id"] == trader.account
         running.cancel()
@@ -85,11 +76,11 @@ async def test_the_sdks_client_answers_the_pings_and_hears_of_a_shutdown() -> No
     async with streaming(keepalive=Keepalive(ping_s=0.05, pong_s=0.2)) as exchange:
         watcher = Watcher(exchange, exchange.add_account().account_index)
         running = asyncio.create_task(watcher.client.run_async())
-        await watcher.until(lambda: watcher.messages)
+        await until(lambda: watcher.messages)
         await asyncio.sleep(0.5)
         assert exchange.hub.connections == 1
         exchange.faults.inject(Fault(kind=FaultKind.SHUTDOWN, seconds=0.05, to_s=1))
-        await watcher.until(lambda: watcher.shutdowns)
+        await until(lambda: watcher.shutdowns)
         assert watcher.shutdowns == [50]
         await asyncio.wait([running], timeout=5)
         assert running.done()
