@@ -3,8 +3,8 @@
     python -m tests.live.walk           calls and files of a board frame that leads to nothing, to a strike, of a fill
     python -m tests.live.walk --list    and the calls by name
 
-A walk begins where pybotters hands the frame over and ends when that call returns. What then happens in tasks (the
-request to the venue, the log rows) is not part of it. Counted are calls of Python functions in our files; calls of
+A walk begins where the frame is handed over and ends when that call returns: orders are on their way by then, their
+answers and the log rows come later. Counted are calls of Python functions in our files; calls of
 built-in functions made there are told beside them.
 """
 
