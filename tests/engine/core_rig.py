@@ -141,12 +141,10 @@ def core_of(
     rules: VenueRules | None = None,
     *,
     live: bool = False,
-    journal: bool = False,
     strategy: MakeStrategy = stall_then_strike,
 ) -> Core:
     """A core at a venue, by default with bitFlyer's rules and our strategy."""
-    shared = Shared(cfg, rules or bitflyer_rules(cfg), live=live)
-    return Core(cfg, shared, strategy=strategy, is_remembered=journal)
+    return Core(cfg, Shared(cfg, rules or bitflyer_rules(cfg), live=live), strategy=strategy)
 
 
 class Desk:

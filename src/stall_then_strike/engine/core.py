@@ -168,9 +168,6 @@ class Core:
         """Whether a limit of the day was reached and reported while the position is left to the operator."""
         self._now_ns = self._change_ns = self._tell_wait_ns = self._memo_ns = self._errors = 0
         self._checked = self._remembered = -1
-        self._still_until_ns = 0
-        """Until when a step without news does nothing, and how many steps all cores had taken when that was found."""
-        self._still_at = 0
 
     def restore(
         self,
@@ -270,39 +267,24 @@ class Core:
     def on_event(self, event: Event, now_ns: int) -> Step:
         """Process one event and return the step. A ``now_ns`` earlier than the latest one seen counts as that one."""
         now = self._now_ns = now_ns if now_ns > self._now_ns else self._now_ns
-        is_still = now < self._still_until_ns and self._is_still(now)
-        if is_still and self._is_known(event, now):
-            return NOTHING
-        dispatch, record, account, orders = self.dispatch, self.record, self.account, self.orders
+        dispatch, record, account = self.dispatch, self.record, self.account
         dispatch.now_ns = record.now_ns = now
-        self._still_until_ns, still_until_ns = 0, self._still_until_ns
-        self._still_at = self.shared.steps = self.shared.steps + 1
         if now >= self._change_ns:
             self._roll(now)
-        seen = orders.changes
         self._take_in(event, now)
         if account is not None:
             account.on_time(now)
             self._has_begun = self._has_begun or self._may_begin(account)
         if self.inventory.changes != self._checked and self._has_begun:
             self._check_limits()
-        if is_still and orders.changes == seen and isinstance(event, OrderEvent):
-            self._still_until_ns = still_until_ns  # an order is on its way, as was supposed
-        else:
-            self._decide(now)
-            if account is None and self.quoting.is_true and self.exits.closing is None:
-                self._stand_still(now)
-            if self.inventory.position or self.exits.closing is not None:
-                self._go_on_closing(now)
-        return self._step(event, now)
-
-    def _step(self, event: Event, now: int) -> Step:
-        """What the step has come to."""
-        dispatch, record, changes = self.dispatch, self.record, None
-        if self.account is not None:
-            is_news = not isinstance(event, BoardSnapshot) or bool(dispatch.actions)
-            if (question := self.account.ask(now, is_news=is_news)) is not None:
-                dispatch.actions.append(question)
+        is_board = isinstance(event, BoardSnapshot)
+        self._decide(now)
+        if self.inventory.position or self.exits.closing is not None:
+            self._go_on_closing(now)
+        changes: Changes | None = None
+        is_news = not is_board or bool(dispatch.actions)
+        if account is not None and (question := account.ask(now, is_news=is_news)) is not None:
+            dispatch.actions.append(question)
         if self._is_remembered:
             changes = self._changes(now)
         elif self.orders.touched:
@@ -311,44 +293,10 @@ class Core:
             return NOTHING
         return Step(dispatch.take() if dispatch.actions else (), record.take(), changes)
 
-    # Most events show nothing new: a board that is as it was, a deadline of the paper venue. While the core stands
-    # still they end where they begin.
-
-    def _stand_still(self, now: int) -> None:
-        """The strategy has what it wishes, on paper. Find out until when a step without news would do nothing."""
-        if self.orders.any_ending or self.record.hold_reason is None:
-            return
-        until_ns, margin_ns = self.quoting.still_until_ns, self._margin.until_ns
-        if self._change_ns < until_ns:
-            until_ns = self._change_ns
-        if now < margin_ns < until_ns:
-            until_ns = margin_ns
-        if self._is_remembered and self.inventory.changes != self._remembered:
-            until_ns = min(until_ns, self._memo_ns + _MEMO_NS)
-        self._still_until_ns = until_ns
-
-    def _is_still(self, now: int) -> bool:
-        """Whether nothing has ended the stillness meanwhile: a stale board, another core's step, a fill told."""
-        is_fresh = now - self._board.ts_ns < self._stale_ns
-        return is_fresh and self.shared.steps == self._still_at and now < self.quoting.stands_until_ns
-
-    def _is_known(self, event: Event, now: int) -> bool:
-        """Whether an event shows nothing new to a core that stands still. A board is kept, as the newest one."""
-        if isinstance(event, BoardSnapshot):
-            if event[1:] != self._board[1:] or now - event.ts_ns >= self._stale_ns:
-                return False
-            self._board = self.dispatch.board = event
-            self.record.tally.boards += 1
-            return True
-        if isinstance(event, VenueStatus):
-            return event.state in (None, self._state) and event.health in (None, self._health)
-        return isinstance(event, Tick)
-
     def _go_on_closing(self, now: int) -> None:
         """Take the closing one step further; begin one if a late fill has left a position that may not be held."""
         if self.exits.closing is None and self.inventory.position and (why := self._must_be_flat()) is not None:
             self.exits.begin(why, flatten=True)
-            self._still_until_ns = 0
         if (closing := self.exits.closing) is None or not self._has_begun:
             return
         is_running = self._state is _RUNNING

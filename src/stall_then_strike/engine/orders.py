@@ -412,8 +412,7 @@ class Orders:
         order = self._find(event)
         if order is None:
             return [self._hold(event)]
-        if order.absences or isinstance(event, FillEvent) or not (event.kind is _ACCEPTED or event.kind is _REGISTERED):
-            self.changes += 1  # otherwise it is on its way, as was supposed
+        self.changes += 1
         registered_ns = order.registered_ns
         named = self._take_name(order, event)
         results = [self._fill(order, event) if isinstance(event, FillEvent) else self._event(order, event, named)]

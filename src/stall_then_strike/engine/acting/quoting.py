@@ -60,10 +60,9 @@ class Quoting:
         self._wish = _NO_WISH
         """The last wish, and what it was an answer to: the market without its stamp, the holding and the gate."""
         self._seen: tuple[int, ...] = ()
-        self._held: tuple[Lots, int, int, int, tuple[LiveQuote, ...], int, int, bool]
-        self._held = Lots(0), 0, 0, 0, (), -1, 0, False
+        self._held: tuple[object, ...] = ()
         self._gate: Reason | None = None
-        self.stands_until_ns = 0
+        self._stands_until_ns = 0
         """Until when the last wish need not be asked for again if nothing of that has changed; 0: at the next step."""
         self._exposed: tuple[int, int, tuple[LiveQuote, ...]] = (0, 0, ())
         self._orders_at = -1
@@ -78,7 +77,7 @@ class Quoting:
 
     def ask_anew(self) -> None:
         """The strategy was told something: its last wish may not stand any more."""
-        self.stands_until_ns = 0
+        self._stands_until_ns = 0
 
     @property
     def wished(self) -> tuple[Quote, ...]:
@@ -102,14 +101,14 @@ class Quoting:
             budget_ns = 0
         held = (inventory.position, inventory.basis, open_buy, open_sell, quotes, self._last_key, budget_ns, may_close)
         if (
-            now_ns < self.stands_until_ns
+            now_ns < self._stands_until_ns
             and market[1:] == self._seen
             and held == self._held
             and gate is self._gate
             and not self._is_loose
         ):
             return self._wish
-        self.stands_until_ns = 0
+        self._stands_until_ns = 0
         wish = self.strategy.on_event(market, _new(Holding, held), gate, now_ns)
         wanted, reason, flatten, until_ns = wish
         if type(reason) is not Reason:
@@ -122,20 +121,9 @@ class Quoting:
             self.room_ns = 0
             self.is_true = not (flatten or self._is_loose or (gate is not None and wanted))
             if self.is_true:
-                self.stands_until_ns = until_ns
+                self._stands_until_ns = until_ns
                 self._wish, self._seen, self._held, self._gate = wish, market[1:], held, gate
         return wish
-
-    @property
-    def still_until_ns(self) -> int:
-        """Until when the last wish stands if nothing but the time changes; 0: it does not."""
-        until_ns, budget_ns = self.stands_until_ns, self._held[6]
-        if budget_ns:
-            if budget_ns < until_ns:
-                until_ns = budget_ns
-            if self._budget.stands_until_ns < until_ns:
-                until_ns = self._budget.stands_until_ns
-        return until_ns
 
     def _exposure(self, now_ns: int) -> tuple[int, int, tuple[LiveQuote, ...]]:
         """The remaining lots of our live buys and sells, and the live quotes."""

@@ -51,8 +51,6 @@ class Shared:
         """Whether the account is reconciled for every instrument."""
         self.unsent = 0
         """Orders in a row that could not be sent."""
-        self.steps = 0
-        """Counts the steps of all instruments' cores that may have changed anything of this."""
         self._cfg = cfg
 
     def account(
