@@ -17,7 +17,7 @@ from typing import Final
 
 from loguru import logger
 
-from benchmarks.rows import Row, listed, table, write
+from benchmarks.rows import Row, listed, short_table, table, write
 from benchmarks.sections import SECTIONS
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -45,8 +45,8 @@ def documents(rows: dict[str, list[Row]]) -> dict[str, dict[str, str]]:
     chosen = [row for each in rows.values() for row in each if row.figure.japanese]
     english, japanese = f"One run of `make bench` on {machine()}.", f"`make bench` 1 回の結果。{machine()}"
     return {
-        "README.md": {"figures": f"{table(chosen)}\n\n{english}"},
-        "README.ja.md": {"figures": f"{table(chosen, japanese=True)}\n\n{japanese}"},
+        "README.md": {"figures": f"{short_table(chosen)}\n\n{english}"},
+        "README.ja.md": {"figures": f"{short_table(chosen, japanese=True)}\n\n{japanese}"},
         "docs/speed.md": {
             **{key: table(each) for key, each in rows.items()},
             "machine": f"{english[:-1]}; {libraries()}.",

@@ -147,14 +147,10 @@ def listed(rows: Sequence[Row]) -> str:
 # --- documents
 
 HEADS: Final = ("what", "median (p99)", "beside", "times", "goal", "")
-JAPANESE_HEADS: Final = ("項目", "中央値 (p99)", "比較対象", "倍", "目標", "")
+JAPANESE_HEADS: Final = ("項目", "中央値 (p99)", "比較対象", "倍")
 
 _JAPANESE: Final = {
     "not measured": "未計測",
-    "not met": "未達",
-    "met": "達成",
-    "never slower": "常に同等以上",
-    "4 times": "4 倍",
     "% of a core": "% (1 コア)",
     "M changes/s": "百万変更/秒",
     "/s": "/秒",
@@ -164,14 +160,20 @@ _JAPANESE: Final = {
 """Words of the tables in README.ja.md; a longer one comes before one that is in it."""
 
 
-def table(rows: Sequence[Row], *, japanese: bool = False) -> str:
-    """The table for a document."""
-    heads = JAPANESE_HEADS if japanese else HEADS
-    lines = [heads, ("---",) * len(heads)]
-    for row in rows:
-        cells = row.cells()
-        lines.append((row.figure.japanese, *map(_in_japanese, cells)) if japanese else (row.figure.name, *cells))
-    return "\n".join(f"| {' | '.join(line)} |".replace("  ", " ") for line in lines)
+def table(rows: Sequence[Row]) -> str:
+    """The table for a document, with the goals."""
+    return _lines(HEADS, [(row.figure.name, *row.cells()) for row in rows])
+
+
+def short_table(rows: Sequence[Row], *, japanese: bool = False) -> str:
+    """The table for readers who want to know how fast it is, not how fast it was to become."""
+    if japanese:
+        return _lines(JAPANESE_HEADS, [(row.figure.japanese, *map(_in_japanese, row.cells()[:3])) for row in rows])
+    return _lines(HEADS[:4], [(row.figure.name, *row.cells()[:3]) for row in rows])
+
+
+def _lines(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(line)} |".replace("  ", " ") for line in (heads, ("---",) * len(heads), *lines))
 
 
 def _in_japanese(cell: str) -> str:

@@ -19,9 +19,9 @@ MANY = Figure(key="many", name="many", unit="/s", beside="few", goal=1_000, is_r
 
 
 def cells(content: str) -> list[list[str]]:
-    """Of the table's lines, all of which have six."""
+    """Of the table's lines, all of which have the same number."""
     lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in content.splitlines() if line.startswith("|")]
-    assert {len(line) for line in lines} == {6}
+    assert len({len(line) for line in lines}) == 1
     return lines
 
 
@@ -34,7 +34,7 @@ def test_documents_have_the_tables_that_would_be_written(name: str, block: str, 
         return
     there, wanted = cells(content), cells(text)
     assert [line[0] for line in there] == [line[0] for line in wanted], "the same figures in the same order"
-    assert [line[4] for line in there] == [line[4] for line in wanted], "with the same goals"
+    assert [line[4:5] for line in there] == [line[4:5] for line in wanted], "with the same goals"
 
 
 def test_every_figure_has_a_key_of_its_own_in_its_section() -> None:
