@@ -63,16 +63,6 @@ class Comparison:
     stock: Timing
     every_change: Timing
 
-    @property
-    def times_stock(self) -> float:
-        """How many times as long stock takes, by the medians."""
-        return self.stock.median_ns / self.ours.median_ns
-
-    @property
-    def times_every_change(self) -> float:
-        """How many times as long the loop over every change takes, by the medians."""
-        return self.every_change.median_ns / self.ours.median_ns
-
 
 def _core() -> tuple[AppConfig, Core]:
     """A core with a running venue and a stall that never matures."""

@@ -53,11 +53,6 @@ class Comparison:
     disk_median_ns: float
     disk_p99_ns: float
 
-    @property
-    def times(self) -> float:
-        """How many times as long waiting for the disk takes, by the medians."""
-        return self.disk_median_ns / self.median_ns
-
 
 def order(number: int, side: Side, state: str, order_id: str | None = None, executed: int = 0) -> OrderMemo:
     """A quote as it is after a step."""
