@@ -46,7 +46,7 @@ class OrderGateway(Protocol):
     def send(self, batch: Sequence[Request]) -> Awaitable[Sequence[Reply]]:
         """Send orders and cancels, at most `VenueRules.batch` of them; one answer for each, in the same order.
 
-        A gateway that can send without waiting does so before it returns. The answers are there for who waits.
+        A gateway that can send without waiting does so before it returns. Await the result for the answers.
         An error of the venue is an answer and not raised. What is sent after a failed request of the same batch, and
         in which call, is the gateway's affair; each answer is of its own request.
         """

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 
 from stall_then_strike.app.trader.live_trader import LivePlace, LiveTrader
 from stall_then_strike.app.trader.outbox import MOST_IN_FLIGHT
-from stall_then_strike.engine.gateway import Reply, Request
+from stall_then_strike.engine.gateway import Later, Reply, Request
 from stall_then_strike.engine.portfolio import Portfolio
 from stall_then_strike.engine.venue.rules import VenueRules
 from stall_then_strike.infra.bitflyer.feed import MarketFeed
@@ -56,7 +57,10 @@ class Story:
     def write(self, row: TradeLogRow | OrderLogRow | DecisionLogRow) -> None:
         self.heard.append("log")
 
-    async def send(self, batch: Sequence[Request]) -> Sequence[Reply]:
+    def send(self, batch: Sequence[Request]) -> Awaitable[Sequence[Reply]]:
+        return Later(partial(self._send, batch))
+
+    async def _send(self, batch: Sequence[Request]) -> Sequence[Reply]:
         self.batches.append(len(batch))
         return [NotSent("send", "nothing is sent here") for _ in batch]
 
@@ -119,6 +123,34 @@ async def test_more_than_may_be_under_way_waits_its_turn() -> None:
         async with asyncio.timeout(LIMIT_S):
             await trader.outbox.wait_sent()
         assert story.asked >= 2 * MOST_IN_FLIGHT
+
+
+class Broken(Story):
+    """Its venue's client cannot even make a request."""
+
+    def send(self, batch: Sequence[Request]) -> Awaitable[Sequence[Reply]]:
+        raise ValueError("no such size")
+
+
+async def test_a_call_that_fails_before_it_is_sent_ends_the_run_once_the_others_are_answered() -> None:
+    story = Broken()
+    close = CloseMarket(
+        client_order_id=ClientOrderId("1"), side=SELL, price=None, size=Lots(MIN), tag="close", reason=Reason.REVERSE
+    )
+
+    async def run() -> None:
+        async with sending(story) as trader:
+            trader._take(trader.seats[0], Step((Reconcile(since=ExecId(0), why="test"), close)))
+            await until(lambda: story.asked == 1)
+            story.heard.append(f"{trader.outbox.in_flight} in flight")
+            story.may_answer.set()
+            async with asyncio.timeout(LIMIT_S):
+                await asyncio.Event().wait()  # ended by the failure
+
+    with pytest.raises(ExceptionGroup) as raised:
+        await run()
+    assert raised.group_contains(ValueError, match="no such size")
+    assert "1 in flight" in story.heard
 
 
 @pytest.mark.parametrize(("rules", "batches"), [(None, [1, 1, 1]), (OTHER_RULES, [2, 1])], ids=["one by one", "batch"])

@@ -169,12 +169,19 @@ class TaskOutbox:
         """Start sending the waiting actions, as far as the limit of actions in flight allows."""
         while self._failure is None and self._waiting.actions and self.in_flight < MOST_IN_FLIGHT:
             batch = self._next_batch()
-            if self._owed:
-                sending = Later(partial(self._send_written, batch, self._owed.taken, self._clock.now_ns()))
-            else:
-                sending = self.executor.begin(batch)
+            try:
+                sending = self._begin(batch)
+            except Exception as error:  # noqa: BLE001 - raised by `send`, as that of an answer is
+                self._fail(error)
+                return
             self.in_flight += 1
             tasks.create_task(self._follow(sending))
+
+    def _begin(self, batch: Sequence[Action]) -> Later[None]:
+        """Send now, or as soon as the journal has the step."""
+        if self._owed:
+            return Later(partial(self._send_written, batch, self._owed.taken, self._clock.now_ns()))
+        return self.executor.begin(batch)
 
     def _next_batch(self) -> Sequence[Action]:
         """Remove and return the actions that are sent together: one, or quotes that fit into one call."""
@@ -189,12 +196,16 @@ class TaskOutbox:
         try:
             await sending
         except Exception as error:  # noqa: BLE001 - raised by `send`; raised here it would cancel the other calls
-            self._failure = self._failure or error
+            self._fail(error)
         finally:
             self.in_flight -= 1
             self._answered.set()
-            if len(self) or self._failure is not None:
+            if len(self):
                 self._waiting.wake()
+
+    def _fail(self, error: Exception) -> None:
+        self._failure = self._failure or error
+        self._waiting.wake()
 
     async def _send_written(self, batch: Sequence[Action], step: int, decided_ns: int) -> None:
         """Send actions whose step is not in the journal yet."""
