@@ -212,7 +212,7 @@ class Budget:
         self._asked_calls: Sequence[tuple[SendWindow, int]] = ()
         """The windows in which that strike counts, and how many calls in each."""
         self._asked_ns = 0
-        self.stands_until_ns = 0
+        self._stands_until_ns = 0
         """When that answer may change without a call. An answer "now" does not."""
         self._blocked_until_ns = 0
         self._exit_from_ns = 0
@@ -244,7 +244,7 @@ class Budget:
         asked = (orders, size)
         if self._asked != asked:
             self._asked, self._asked_calls = asked, self._strike_calls(orders, size)
-        elif self._strike_ns is not None and self._asked_ns <= now_ns < self.stands_until_ns:
+        elif self._strike_ns is not None and self._asked_ns <= now_ns < self._stands_until_ns:
             return self._strike_ns
         at_ns, gap_ns, stands_ns = self._blocked_until_ns, 0, NEVER_NS
         for window, calls in self._asked_calls:
@@ -258,7 +258,7 @@ class Budget:
         if self._last_strike_ns is not None and self._last_strike_ns + gap_ns > at_ns:
             at_ns = self._last_strike_ns + gap_ns
         self._strike_ns, self._asked_ns = at_ns, now_ns
-        self.stands_until_ns = NEVER_NS if at_ns <= now_ns else stands_ns  # "now" stays valid until something is spent
+        self._stands_until_ns = NEVER_NS if at_ns <= now_ns else stands_ns  # "now" stays valid until something is spent
         return at_ns
 
     def sendable(self, now_ns: int, orders: int, size: Lots) -> int:
