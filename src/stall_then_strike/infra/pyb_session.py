@@ -12,7 +12,7 @@ leaves to its user:
 - *Pauses.* After the machine slept or the process stood still, frames that wait in the socket are old but would be
   stamped as new. The connection is given up before any of them is read (`pauses.py`). After a shorter stop the book
   counts as stale until the backlog is read.
-- *Promptness.* A frame is handled where it is read (`close_words.py`), not two turns of the event loop later.
+- *Promptness.* A frame is handled where it is read (`hearing_socket.py`), not two turns of the event loop later.
 - *Errors.* pybotters logs a handler's exception and goes on. Here the first exception stops the feed and is raised
   from ``wait_failed``.
 
@@ -54,10 +54,10 @@ from stall_then_strike.infra.bitflyer.private_side import PrivateEvent, PrivateS
 from stall_then_strike.infra.bitflyer.store import BitflyerStore, Board
 from stall_then_strike.infra.bitflyer.subscriptions import Subscriptions
 from stall_then_strike.infra.clock import ScaledClock, perf_ns
-from stall_then_strike.infra.line.close_words import HearingSocket, use_hearing_sockets
 from stall_then_strike.infra.line.connection_rules import PAUSE_MAX_S, Silence, Silences
 from stall_then_strike.infra.line.frame_tap import FrameTap
 from stall_then_strike.infra.line.handshakes import Handshakes
+from stall_then_strike.infra.line.hearing_socket import HearingSocket, use_hearing_sockets
 from stall_then_strike.infra.line.outcome import Outcome
 from stall_then_strike.infra.market_source import FeedStatistics, MarketEvent
 from stall_then_strike.infra.orderbook_view import OrderBookView

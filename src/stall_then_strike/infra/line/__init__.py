@@ -3,7 +3,7 @@
 connection_rules  when to reconnect, and when a silent channel counts as dead
 healing           when to ask again for a missing snapshot
 handshakes        WebSocket handshakes: paced, counted, their failures explained
-close_words       pybotters' socket: frames at once, and the venue's reason for closing
+hearing_socket    pybotters' socket: frames at once, and the venue's reason for closing
 websocket         reusable manager of WebSocket connections to any venue
 socket_line       one of its connections: handshake, reading, writing, keepalive
 frame_tap         interface of a listener to raw frames

@@ -18,10 +18,10 @@ import orjson
 from loguru import logger
 
 from stall_then_strike.infra.clock import Clock
-from stall_then_strike.infra.line.close_words import close_words
 from stall_then_strike.infra.line.connection_rules import STEADY_S, Backoff
 from stall_then_strike.infra.line.frame_tap import FrameTap
 from stall_then_strike.infra.line.handshakes import connect_failure
+from stall_then_strike.infra.line.hearing_socket import close_words
 from stall_then_strike.types.errors import FeedError, NotSent
 
 Message = dict[str, Any]
