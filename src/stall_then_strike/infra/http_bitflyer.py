@@ -264,7 +264,7 @@ class BitflyerHttp:
         executions: list[Execution] = []
         for _ in range(MAX_PAGES):
             before = executions[-1].exec_id if executions else None
-            page = await ask(self.get_executions(after=since, before=before, count=PAGE))
+            page = await ask(self.get_executions(after=since, before=before))
             executions += page
             if len(page) < PAGE:
                 break
@@ -289,7 +289,6 @@ class BitflyerHttp:
         self,
         state: ReportedState | None = None,
         *,
-        order_id: OrderId | None = None,
         count: int = ORDERS_ASKED,
     ) -> tuple[ReportedOrder, ...]:
         """Orders, newest first, ACTIVE ones ahead."""
@@ -297,7 +296,6 @@ class BitflyerHttp:
             product_code=self._product,
             count=count,
             child_order_state=None if state is None else state.value,
-            child_order_acceptance_id=order_id,
         )
         orders = await self._get("me/getchildorders", query, self._read.orders)
         self.unreadable_orders = self._read.unreadable_orders
@@ -306,18 +304,15 @@ class BitflyerHttp:
     async def get_executions(
         self,
         *,
-        order_id: OrderId | None = None,
-        count: int = PAGE,
         before: ExecId | None = None,
         after: ExecId | None = None,
     ) -> tuple[Execution, ...]:
         """The account's fills, newest first, with ids between ``after`` and ``before``, both exclusive."""
         query = _query(
             product_code=self._product,
-            count=count,
+            count=PAGE,
             before=before,
             after=after or None,
-            child_order_acceptance_id=order_id,
         )
         page = await self._get("me/getexecutions", query, self._read.executions)
         return tuple(sorted(page, key=lambda execution: execution.exec_id, reverse=True))
