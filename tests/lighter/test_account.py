@@ -10,6 +10,7 @@ from decimal import Decimal
 import pytest
 
 from stall_then_strike.infra.clock import ScaledClock, SystemClock
+from stall_then_strike.lighter.account import KINDS
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind
 from stall_then_strike.types.dto import (
     ExecId,
@@ -139,6 +140,27 @@ async def test_refused_token_is_a_failed_question() -> None:
         one.venue.faults.inject(Fault(kind=K.REFUSE_AUTH))
         with pytest.raises(NoAnswer, match="20013"):
             await one.account.report(0, ExecId(0))
+
+
+async def test_tokens_that_are_refused_for_a_while_leave_the_minutes_messages_to_the_books() -> None:
+    async with desk("ETH", "BTC") as one:
+        one.venue.faults.inject(Fault(kind=K.REFUSE_AUTH))
+        one.account.renew("a test")
+        await one.until("two more connections", lambda: one.socket.connects >= 3)
+        one.venue.faults.lift()
+        await one.until("live channels", lambda: one.account.is_live)
+        books: list[object] = []
+        one.socket.subscribe("order_book/0", lambda message, recv_ns: books.append(message))
+        await one.until("book", lambda: books)
+        assert one.socket._minute.used(one.clock.now_ns()) < one.socket._minute.limit // 2
+
+
+async def test_new_token_that_is_refused_once_is_made_anew_on_the_same_connection() -> None:
+    async with desk() as one:
+        one.venue.faults.inject(Fault(kind=K.REFUSE_AUTH, count=len(KINDS)))
+        one.socket._renew_private("its token ends soon")
+        await one.until("new snapshots", lambda: channels(one) == [True, False, True])
+        assert one.socket.connects == 1
 
 
 async def test_report_that_fails_fails_for_all_who_asked() -> None:
