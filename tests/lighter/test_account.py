@@ -102,6 +102,22 @@ async def test_report_has_orders_fills_position_and_collateral() -> None:
         assert later.is_complete
 
 
+async def test_trades_in_other_markets_do_not_hide_that_a_report_is_complete() -> None:
+    async with desk("ETH", "BTC", usdc=10_000_000) as one:
+        name = await one.broker.send_order("BTC", Side.BUY, "1", 90_000)
+        await one.until("order", lambda: one.events(name, 1))
+        for _ in range(310):
+            one.others(BTC, Side.SELL, 900_000, 20)
+        await one.until("fills", lambda: len(one.fills(1)) == 310)
+        alone = await one.account.report(0, ExecId(0))
+        assert (alone.is_complete, alone.fills, alone.calls) == (True, (), 4)
+        middle = one.fills(1)[150].exec_id
+        eth, btc = await asyncio.gather(one.account.report(0, ExecId(0)), one.account.report(1, middle))
+        assert (eth.is_complete, eth.fills, eth.calls + btc.calls) == (True, (), 7)
+        assert [fill.exec_id for fill in btc.fills] == [fill.exec_id for fill in one.fills(1)[151:]]
+        assert not (await one.account.report(1, ExecId(0))).is_complete, "more than are asked for"
+
+
 async def test_list_that_is_null_where_orders_are_counted_is_no_complete_report() -> None:
     async with desk() as one:
         await filled(one)
