@@ -135,7 +135,7 @@ class LighterClient:
     async def trades(
         self, market_index: int | None = None, cursor: str | None = None, limit: int = 100
     ) -> tuple[list[dict[str, Any]], str | None]:
-        """The account's trades in one market or in all, newest first, and where the next page begins; None at the end."""
+        """The account's trades in one market or in all, newest first, and where another page begins."""
         given = {"cursor": cursor, "market_id": market_index}
         part = {name: value for name, value in given.items() if value is not None}
         query = {"sort_by": "trade_id", "sort_dir": "desc", "limit": limit, **part}
