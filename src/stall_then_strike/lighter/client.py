@@ -259,7 +259,7 @@ def _rows(body: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
 def _decode(text: str) -> dict[str, Any] | None:
     try:
         body = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return body if isinstance(body, dict) else None
 
