@@ -25,7 +25,7 @@ from stall_then_strike.app.control.command_desk import CommandDesk
 from stall_then_strike.app.control.doorway import MOST_BYTES, Doorway, plain_answer
 from stall_then_strike.app.control.socket_name import short_name
 from stall_then_strike.app.control.verbs import Act, Verb, one_line
-from stall_then_strike.app.view.plain_snapshot import encoded
+from stall_then_strike.app.view.plain_snapshot import answer_of
 from stall_then_strike.app.view.snapshot import Snapshot
 from stall_then_strike.app.view.summary import minute_line
 from stall_then_strike.types.errors import ConfigError
@@ -86,7 +86,7 @@ class SocketServer:
         seen = self._snapshot()
         if seen is not self._seen:
             self._seen = seen
-            self._encoded = encoded({"text": status_text(seen), "snapshot": seen})
+            self._encoded = answer_of(seen, status_text(seen))
         answer = web.Response(body=self._encoded, content_type="application/json")
         answer.force_close()
         return answer

@@ -102,6 +102,8 @@ class LiveParts:
     through: Through = directly
     settings: Settings | None = None
     """How to read the settings anew; None if they cannot be."""
+    begun: Callable[[], None] = lambda: None
+    """Called once feed and private channel are live."""
     attend: Callable[[LiveRun], None] = lambda run: None
     """Told of the run before it begins."""
 
@@ -275,6 +277,7 @@ class LiveRun:
             observer.restart(self._clock.now_ns())
             station.ready()
             if not self._ending.wanted.is_set():
+                self._parts.begun()
                 logger.info("feed and private channel are live: {}", self._cfg.exchange.ws_url)
                 text = f"{', '.join(self._cfg.products)}, {self._mode}"
                 self._parts.alerts.send(AlertKind.START, "started", text)

@@ -118,13 +118,17 @@ class PaperRun:
         def on_market(event: MarketEvent, started_ns: int | None) -> None:
             trader.on_market(event, started_ns, decoder.number)
 
+        def begin(now_ns: int) -> None:
+            self._logs.run.begin()
+            observer.restart(now_ns)
+
         paced, decoder = not math.isinf(speed), SeveralFeeds(feeds)
         run = VirtualRun(
             trader,
             clock,
             decoder,
             pacer=(lambda start_ns: ScaledClock(speed, start_ns)) if paced else None,
-            on_start=observer.restart,
+            on_start=begin,
             flush=flush,
             on_market=on_market,
         )
@@ -173,6 +177,7 @@ class PaperRun:
         ended: str,
     ) -> int:
         """Trade in virtual time; ``running`` is a coroutine that drives ``run``. Nothing is shown or recorded."""
+        self._logs.run.begin()
         async with asyncio.TaskGroup() as tasks:
             owned = self._watchers(tasks, trader, run)
             await running
@@ -216,6 +221,7 @@ class PaperRun:
             await self._ready(session, speed)
             observer.restart(clock.now_ns())
             if not self.ending.wanted.is_set():
+                self._logs.run.begin()
                 logger.info("feed is live: {}", cfg.exchange.ws_url)
             async with asyncio.TaskGroup() as tasks:
                 owned = self._start_tasks(tasks, trader, connection, clock)

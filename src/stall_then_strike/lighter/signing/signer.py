@@ -42,7 +42,7 @@ def load_sdk() -> Any:
         package = (error.name or "lighter").partition(".")[0]
         raise ConfigError(
             f"needs {package} from the extra {EXTRA}, which is not installed; "
-            f"accepted: pip install 'stall-then-strike[{EXTRA}]'"
+            f"accepted: pip install 'stall-then-strike[{EXTRA}]', in a clone `make setup`"
         ) from error
     finally:
         sys.setrecursionlimit(limit)
