@@ -23,6 +23,8 @@ from loguru import logger
 
 from stall_then_strike.infra.clock import Clock
 from stall_then_strike.lighter.client import LighterClient
+from stall_then_strike.lighter.handlers.account import AccountHandler
+from stall_then_strike.lighter.handlers.base import Unreadable
 from stall_then_strike.lighter.markets import Market, Markets
 from stall_then_strike.lighter.messages import (
     AccountFrame,
@@ -31,8 +33,6 @@ from stall_then_strike.lighter.messages import (
     OrdersFrame,
     StatsFrame,
     TransactionsFrame,
-    UnreadableFrame,
-    read_frame,
 )
 from stall_then_strike.lighter.private.account_report import Shown, look, look_at_fundings, report_of
 from stall_then_strike.lighter.private.account_values import AccountValues, BalanceValue, PositionValue
@@ -88,6 +88,7 @@ class LighterAccountProcessor:
         self._sinks = tuple(sinks)
         self._events = OwnEvents(account_index, self._markets, clock.now_ns())
         self._values = AccountValues()
+        self._handler = AccountHandler(account_index)
         self._shown: set[str] = set()
         """The vital channels that have told their snapshot since the last gap."""
         self._waiting: _Question | None = None
@@ -127,8 +128,8 @@ class LighterAccountProcessor:
 
     def _on_message(self, kind: str, channel: str, message: dict[str, Any], recv_ns: int) -> None:
         try:
-            frame = read_frame(message)
-        except UnreadableFrame as error:
+            frame = self._handler.handle(message, recv_ns)
+        except Unreadable as error:
             self._on_unreadable(channel, str(error), recv_ns)
             return
         told = self._take(frame, recv_ns)

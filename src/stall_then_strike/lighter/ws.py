@@ -109,16 +109,6 @@ class LighterWebSocketManager(BaseWebSocketManager):
         return f"market_stats/{'all' if market_index is None else market_index}"
 
     @staticmethod
-    def ticker(market_index: int) -> str:
-        """Best prices of a market."""
-        return f"ticker/{market_index}"
-
-    @staticmethod
-    def height() -> str:
-        """The height of the chain."""
-        return "height"
-
-    @staticmethod
     def of_account(kind: str, account_index: int, market_index: int | None = None) -> str:
         """A private channel such as ``account_all``; ``account_orders`` and ``account_market`` need a market."""
         if kind not in DEDICATED_CHANNELS:

@@ -56,8 +56,6 @@ class LineStatistics:
     messages: int
     unreadable: int
     """Frames that are not a JSON object; they are dropped."""
-    unclaimed: int
-    """Messages for which there is no subscription."""
     is_connected: bool
     last_error: str
 
@@ -92,7 +90,6 @@ class BaseWebSocketManager:
         self.frame_perf_ns = 0
         """When handling of the current frame began, by the stopwatch ``perf_ns``."""
         self.unreadable = 0
-        self.unclaimed = 0
         self._past = Counts()
         """Counts of dedicated connections that are gone."""
 
@@ -150,7 +147,6 @@ class BaseWebSocketManager:
             failures=sum(c.failures for c in counts),
             messages=sum(c.messages for c in counts),
             unreadable=self.unreadable,
-            unclaimed=self.unclaimed,
             is_connected=self.is_connected,
             last_error=self._shared.last_error,
         )
@@ -253,7 +249,6 @@ class BaseWebSocketManager:
             return
         entry = self._subscriptions.get(self.channel_of(message) or "")
         if entry is None:
-            self.unclaimed += 1
             return
         entry.asked_s, entry.is_live = None, True
         entry.on_message(message, recv_ns)

@@ -80,9 +80,7 @@ class Signer:
     _held: ClassVar[dict[tuple[int, int], tuple[str, int]]] = {}
     """By account and key index: whose key the library has, and how many signers use it."""
 
-    def __init__(
-        self, base_url: str, account_index: int, keys: Mapping[int, Secret], chain_id: int | None = None
-    ) -> None:
+    def __init__(self, base_url: str, account_index: int, keys: Mapping[int, Secret]) -> None:
         """Load the library and register the keys. Raises ConfigError, which never shows a key."""
         sdk = load_sdk()
         self._thread: Final = ThreadPoolExecutor(1, "signer")
@@ -92,7 +90,7 @@ class Signer:
         plain = {index: str.__str__(secret) for index, secret in keys.items()}
         try:
             self.client: Final[Any] = sdk.SignerClient(
-                url=base_url, account_index=account_index, api_private_keys=plain, chain_id=chain_id
+                url=base_url, account_index=account_index, api_private_keys=plain
             )
         except Exception as error:  # noqa: BLE001 - the SDK raises bare Exception; its text may show the key
             self._release()
