@@ -21,14 +21,13 @@ from stall_then_strike.infra.orderbook_view import OwnQuote
 from stall_then_strike.research.figures.estimates import Estimate, share_of
 from stall_then_strike.research.figures.log_rows import Fill
 from stall_then_strike.research.figures.mid_path import MidPath, OwnSpan
+from stall_then_strike.sim.paper import PAPER_PREFIX
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, Side
 from stall_then_strike.types.instrument import Instrument, Lots
 
 AGE_EDGES_MS: Final = (0, 250, 300, 400, 500, 750, 1_000, 1_500, 2_000, 3_000, 5_000)
 SPREAD_EDGES: Final = (0, 100, 200, 300, 500, 750, 1_000, 1_250, 1_500, 1_750, 2_000, 2_500, 3_000, 5_000)
 """Lower ends of the bins; the last bin is open."""
-PAPER_PREFIX: Final = "PAPER-"
-"""Prefix of the ids of paper orders, which no tape shows."""
 MINUTE_TO_EXPIRE_NS: Final = 61 * NS_PER_S
 _STRIKE_TO_PLACE_NS: Final = 30 * NS_PER_S
 _CANCEL_TO_END_NS: Final = 30 * NS_PER_S
@@ -63,8 +62,6 @@ class QuoteFate:
     """Quotes with any fill."""
     whole: int
     """Quotes filled completely."""
-    unmatched: int
-    """Quotes in no bin, because their strike is not in the logs."""
     by_age: list[Bin]
     by_spread: list[Bin]
     cells: list[Cell]
@@ -92,7 +89,6 @@ class LimitUse:
     name: str
     limit: int
     reserve: int
-    window_s: int
     stamps: list[int]
     used: list[int]
 
@@ -140,7 +136,6 @@ def quote_fate(orders: pl.DataFrame, decisions: pl.DataFrame, fills: Sequence[Fi
         quotes=len(rows),
         touched=sum(done > 0 for _, _, done, _ in rows),
         whole=sum(done >= size for _, _, done, size in rows),
-        unmatched=sum(age is None for age, *_ in rows),
         by_age=_bins(AGE_EDGES_MS, ((age, hit) for age, _, hit in binned)),
         by_spread=_bins(SPREAD_EDGES, ((spread, hit) for _, spread, hit in binned)),
         cells=_cells(binned),
@@ -250,8 +245,7 @@ def limit_use(calls: Sequence[tuple[int, int, int]], limits: Sequence[Limit]) ->
     for limit in sorted(shown.values(), key=limits.index):
         weighed = ((ts_ns, _weight(limit, size, count)) for ts_ns, size, count in calls)
         spent = [(ts_ns, weight) for ts_ns, weight in weighed if weight]
-        name, window_s = str(limit.name).partition(" ")[0], limit.window_ns // NS_PER_S
-        found.append(_rolling(name, limit.most, limit.reserve, window_s, spent))
+        found.append(_rolling(limit, spent))
     return found
 
 
@@ -261,13 +255,13 @@ def _weight(limit: Limit, size: int, count: int) -> int:
     return count * (limit.cancel if count == 1 else limit.query)
 
 
-def _rolling(name: str, limit: int, reserve: int, window_s: int, spent: Sequence[tuple[int, int]]) -> LimitUse:
+def _rolling(limit: Limit, spent: Sequence[tuple[int, int]]) -> LimitUse:
     stamps: list[int] = []
     used: list[int] = []
     live: deque[tuple[int, int]] = deque()
     total = 0
     for ts_ns, count in spent:
-        while live and live[0][0] <= ts_ns - window_s * NS_PER_S:
+        while live and live[0][0] <= ts_ns - limit.window_ns:
             total -= live.popleft()[1]
         live.append((ts_ns, count))
         total += count
@@ -276,11 +270,12 @@ def _rolling(name: str, limit: int, reserve: int, window_s: int, spent: Sequence
         else:
             stamps.append(ts_ns)
             used.append(total)
-    return LimitUse(name=name, limit=limit, reserve=reserve, window_s=window_s, stamps=stamps, used=used)
+    name = str(limit.name).partition(" ")[0]
+    return LimitUse(name=name, limit=limit.most, reserve=limit.reserve, stamps=stamps, used=used)
 
 
 def own_spans(orders: pl.DataFrame, fills: Sequence[Fill], units: Instrument) -> list[OwnSpan]:
-    """Quotes that the venue's public book showed; none on paper.
+    """Quotes of a live run, which the venue's public book showed; without those that are on paper by their ids.
 
     Each begins a second before its acceptance, because an order may be displayed before it is answered; an order that
     is not displayed yet removes nothing from the book.
