@@ -156,7 +156,7 @@ async def test_connection_that_spoke_unasked_or_was_closed_is_replaced() -> None
 async def test_peer_that_closes_all_connections_is_not_stormed(monkeypatch: pytest.MonkeyPatch) -> None:
     """B13."""
     monkeypatch.setattr(ready_line, "_LOOK_S", 0.0)
-    async with opened() as (line, server):
+    async with opened() as (_, server):
         for writer in tuple(server.writers):
             writer.close()
         await until(lambda: len(server.writers) == 2 * CONNECTIONS)
