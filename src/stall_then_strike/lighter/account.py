@@ -59,7 +59,8 @@ _log = logger.bind(channel="ws")
 class _Question:
     """A look at the account that several instruments have asked for."""
 
-    since: ExecId
+    since: dict[int, ExecId]
+    """By market index."""
     answer: asyncio.Future[Shown] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
@@ -204,21 +205,21 @@ class LighterAccountProcessor:
         What other instruments ask at the same time is answered by the same calls, and only one of them counts those.
         Raises VenueError with the number of calls made.
         """
-        question = self._waiting
+        question, market = self._waiting, self._markets[number]
         if question is not None:
-            question.since = min(question.since, since)
+            question.since[market.market_index] = min(question.since.get(market.market_index, since), since)
             try:
                 shown, calls = await asyncio.shield(question.answer), 0
             except VenueError as error:
                 failure = NoAnswer(error.request, error.detail, code=error.code)
             else:
-                return report_of(shown, self._markets[number], self.account_index, since, calls=calls)
+                return report_of(shown, market, self.account_index, since, calls=calls)
             failure.calls = 0
             raise failure
-        shown = await self._look(since)
-        return report_of(shown, self._markets[number], self.account_index, since, calls=shown.calls)
+        shown = await self._look({market.market_index: since})
+        return report_of(shown, market, self.account_index, since, calls=shown.calls)
 
-    async def _look(self, since: ExecId) -> Shown:
+    async def _look(self, since: dict[int, ExecId]) -> Shown:
         """Ask for the account, for all who ask just now."""
         question = self._waiting = _Question(since)
         question.answer.add_done_callback(_read_error)

@@ -141,16 +141,22 @@ async def test_a_daemon_of_another_version_is_told(tmp_path: Path) -> None:
                 assert __version__ in shown
 
 
-async def test_a_daemon_that_answers_nonsense_is_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize("answer", [{"text": "", "snapshot": {"ts_ns": "never"}}, [], None])
+async def test_a_daemon_that_answers_nonsense_is_told(tmp_path: Path, answer: object) -> None:
     daemon, logs = Daemon(), tmp_path / "logs"
     logs.mkdir()
 
     async def nonsense(request: web.Request) -> web.Response:
-        return web.json_response({"text": "", "snapshot": {"ts_ns": "never"}})
+        daemon.asked += 1
+        return web.json_response(answer)
 
     daemon.status = nonsense  # type: ignore[method-assign]
     async with daemon.at(logs / "control.sock"):
         with console(logs, tmp_path / "console") as shown:
-            async with visitor(shown) as session, session.get(f"{shown.address}/metrics") as answer:
-                assert answer.status == 503
+            asked = daemon.asked
+            async with visitor(shown) as session, asyncio.timeout(_LIMIT_S):
+                while daemon.asked < asked + 2:
+                    async with session.get(f"{shown.address}/metrics") as told:
+                        assert told.status == 503
+                    await asyncio.sleep(0.1)
             assert shown.process.poll() is None

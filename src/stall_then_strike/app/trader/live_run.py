@@ -19,7 +19,7 @@ from loguru import logger
 
 from stall_then_strike.app.control.metrics_text import Histograms
 from stall_then_strike.app.control.reloading import Settings
-from stall_then_strike.app.control.station import Run, Station
+from stall_then_strike.app.control.station import RunParts, Station
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_HALTED, EXIT_USAGE
 from stall_then_strike.app.shell.ending import Ending
@@ -315,7 +315,7 @@ class LiveRun:
         parts, trader = self._parts, self.trader
         histograms = Histograms(decision=trader.latency, round_trip=trader.round_trip, lag=self._lag.histogram)
         return Station(
-            Run(
+            RunParts(
                 cfg=self._cfg.control,
                 socket=RunFiles(parts.folder).socket,
                 trader=trader,

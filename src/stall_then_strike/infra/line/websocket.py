@@ -194,6 +194,7 @@ class BaseWebSocketManager:
         line = self._line_of(channel)
         if entry is None or not line.ready.is_set():
             return
+        entry.is_live = False
         entry.on_gap(why)
         line.request(self.unsubscribe_frame(channel))
         line.ask(entry)
@@ -210,7 +211,7 @@ class BaseWebSocketManager:
         return tuple(self._subscriptions)
 
     def is_live(self, channel: str) -> bool:
-        """Whether the channel has delivered something on the current connection."""
+        """Whether the channel has delivered something since it was last asked for."""
         entry = self._subscriptions.get(channel)
         return entry is not None and entry.is_live
 

@@ -9,13 +9,15 @@ from typing import Final, Literal
 from urllib.parse import urlsplit
 
 import orjson
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from stall_then_strike.types.errors import LogError
 
 Mode = Literal["live", "live-sim", "shadow", "paper", "paper-sim", "paper-tape", "backtest", "record", "watchdog"]
 REAL_TIME: Final = frozenset({"live", "shadow", "paper"})
 """Modes whose rows are stamped in real time, so that several runs of one venue are restarts and one story."""
+ON_PAPER: Final = frozenset({"shadow", "paper", "paper-sim", "paper-tape", "backtest"})
+"""Modes whose orders no venue sees."""
 REAL: Final = "real"
 GENERATED: Final = "generated"
 UNKNOWN: Final = "unknown"
@@ -59,6 +61,14 @@ class RunRecord(BaseModel):
     """Its journal, if it has one; a relative path begins at the run's folder."""
     mended: str | None = None
     """When a later start added what the CSVs of this killed run lacked."""
+
+    @field_validator("instruments")
+    @classmethod
+    def _stay_inside(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Each but the first names a folder in the run's: a record from elsewhere must lead to no other."""
+        if any(part in ("", ".", "..") for name in names for part in name.split("/")):
+            raise ValueError("names no folder of the run")
+        return names
 
     def write(self, path: Path) -> None:
         """Replace the file as a whole. Raises LogError."""
