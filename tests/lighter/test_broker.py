@@ -119,6 +119,16 @@ async def test_refusals_of_the_venue_mean_what_they_say(code: int, kind: type[Ve
         assert await gateway.send([again]) == [again.client_order_id]
 
 
+async def test_what_is_refused_over_the_socket_counts_in_the_plans_limit() -> None:
+    async with desk() as one:
+        gateway = one.broker.gateway(one.market("ETH"))
+        await gateway.send([request(one)])
+        before, _ = one.broker._limiter.used()
+        refuse_once(one, 21703)
+        await gateway.send([request(one)])
+        assert one.broker._limiter.used()[0] > before
+
+
 async def test_while_the_socket_is_down_orders_go_over_rest() -> None:
     async with desk() as one:
         gateway = one.broker.gateway(one.market("ETH"))
