@@ -106,7 +106,15 @@ async def test_what_the_venue_cannot_take_is_refused_for_itself_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "kind"), [(21104, NotSent), (21506, VenueError), (21703, Rejected), (21739, MarginRefused)]
+    ("code", "kind"),
+    [
+        (21104, NotSent),
+        (21506, VenueError),
+        (21703, Rejected),
+        (21739, MarginRefused),
+        (29500, OutcomeUnknown),
+        (29501, OutcomeUnknown),
+    ],
 )
 async def test_refusals_of_the_venue_mean_what_they_say(code: int, kind: type[VenueError]) -> None:
     async with desk() as one:
