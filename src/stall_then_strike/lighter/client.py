@@ -19,6 +19,7 @@ from typing import Any, Final
 import aiohttp
 
 from stall_then_strike.infra.clock import Clock
+from stall_then_strike.infra.line.handshakes import connect_failure
 from stall_then_strike.lighter.limiter import Limiter
 from stall_then_strike.lighter.signing.signer import SignedTx, load_sdk
 from stall_then_strike.lighter.signing.tokens import Tokens
@@ -268,7 +269,7 @@ def _decode(text: str) -> dict[str, Any] | None:
 
 def _transport_failure(name: str, error: Exception) -> VenueError:
     if isinstance(error, aiohttp.ClientConnectorError | aiohttp.InvalidURL):
-        return NotSent(name, f"no connection ({type(error).__name__})")
+        return NotSent(name, f"no connection: {connect_failure(error)}")
     return OutcomeUnknown(name, f"no answer ({type(error).__name__})")
 
 
