@@ -110,7 +110,10 @@ TWICE = (
     ),
     Twice("who is served before an order", "_behind_rival", "sim.paper._Resting", "trade:stall trade:part"),
     Twice(
-        "the displayed book", "lower_bound walk_from walk seek shown next_change", "infra.levels.Levels", "trade:stall"
+        "the displayed book",
+        "put_levels lower_bound walk_from walk seek shown next_change",
+        "infra.levels.Levels",
+        "trade:stall",
     ),
     Twice(
         "messages and deadlines passed over because nothing follows",

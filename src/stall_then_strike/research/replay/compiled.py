@@ -21,7 +21,7 @@ from stall_then_strike.engine.venue.budget import NEVER_NS, ON_THE_WAY_NS
 from stall_then_strike.engine.venue.calendar import TradingCalendar
 from stall_then_strike.infra.bitflyer.bitflyer_rules import bitflyer_limits
 from stall_then_strike.research.replay import kernel_state as x
-from stall_then_strike.research.replay.kernel_state import LOG_ROW, MOST_CALLS, SPARE, TALLY, new_state, put_levels
+from stall_then_strike.research.replay.kernel_state import LOG_ROW, MOST_CALLS, SPARE, TALLY, new_state
 from stall_then_strike.research.replay.venue_steps import STOP_OVER, begin_chunk, run, stop
 from stall_then_strike.research.tables.columns import I64, Chunk, Columns, Ints
 from stall_then_strike.sim.latency import (
@@ -167,8 +167,7 @@ class CompiledReplay:
         for chunk in self._columns.chunks():
             if not len(chunk.recv) or (not self._begun and int(chunk.recv.max()) < self._from_ns):
                 continue
-            put_levels(state, chunk)
-            begin_chunk(self._states)
+            begin_chunk(self._states, *chunk[10:])
             at = self._begin(chunk)
             if chunk.recv[at] > state["settings"]["end_ns"] or not self._trade(chunk, at):
                 break

@@ -13,10 +13,34 @@ from typing import Final
 
 from stall_then_strike.research.replay.jit import inlined, jit
 from stall_then_strike.research.replay.kernel_state import Cursor, Levels
-from stall_then_strike.research.tables.columns import I64
+from stall_then_strike.research.tables.columns import I64, Ints
 
 _MESSAGE: Final = (1 << 32) - 1
 """The part of a key that is the message."""
+
+
+@jit
+def put_levels(
+    levels: Levels,
+    base_rank: Ints,
+    base_size: Ints,
+    base_asks: int,
+    level_rank: Ints,
+    level_at: Ints,
+    level_size: Ints,
+    level_asks: int,
+) -> None:
+    """Copy a chunk's book."""
+    levels.base_asks = base_asks
+    levels.base_end = len(base_rank)
+    levels.changes_asks = level_asks
+    levels.changes_end = len(level_rank)
+    for n in range(len(base_rank)):
+        levels.base_rank[n] = base_rank[n]
+        levels.base_size[n] = base_size[n]
+    for n in range(len(level_rank)):
+        levels.change_key[n] = (int(level_rank[n]) << 32) | int(level_at[n])
+        levels.change_size[n] = level_size[n]
 
 
 @jit

@@ -16,7 +16,7 @@ import numpy as np
 from stall_then_strike.engine.recording import Tally
 from stall_then_strike.engine.strategy_stall import StallParams
 from stall_then_strike.infra.levels import MAX_LEVELS
-from stall_then_strike.research.tables.columns import BOARD_STATES, I64, MOST_LEVELS, Chunk, Ints
+from stall_then_strike.research.tables.columns import BOARD_STATES, I64, MOST_LEVELS, Ints
 from stall_then_strike.sim.fill_rules import Queue
 from stall_then_strike.sim.latency import QUANTILES, Spikes
 from stall_then_strike.types.dto import BoardState, BookStatus, Reason
@@ -545,17 +545,3 @@ def new_state() -> Ints:
     state["closing"]["no_market_ns"] = -1
     state["paper"]["settlement"] = state["paper"]["at"] = -1
     return states
-
-
-def put_levels(state: Any, chunk: Chunk) -> None:
-    """Copy the chunk's book into the state."""
-    levels = state["levels"]
-    base, changes = len(chunk.base_rank), len(chunk.level_rank)
-    levels["base_asks"], levels["base_end"] = chunk.base_asks, base
-    levels["base_rank"][:base] = chunk.base_rank
-    levels["base_size"][:base] = chunk.base_size
-    levels["changes_asks"], levels["changes_end"] = chunk.level_asks, changes
-    keys = levels["change_key"][:changes]
-    np.left_shift(chunk.level_rank, 32, out=keys, dtype=np.int64)
-    keys |= chunk.level_at
-    levels["change_size"][:changes] = chunk.level_size

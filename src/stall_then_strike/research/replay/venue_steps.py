@@ -13,7 +13,7 @@ from stall_then_strike.engine.venue.budget import NEVER_NS
 from stall_then_strike.infra.bitflyer.bitflyer_rules import EXPIRY_NS
 from stall_then_strike.research.replay.core_steps import core_deadline, is_calm, is_done, on_event
 from stall_then_strike.research.replay.jit import entry, inlined, jit, jit_with
-from stall_then_strike.research.replay.kernel_book import next_change, seek, shown, walk, walk_from
+from stall_then_strike.research.replay.kernel_book import next_change, put_levels, seek, shown, walk, walk_from
 from stall_then_strike.research.replay.kernel_ledger import equity
 from stall_then_strike.research.replay.kernel_state import (
     DUE_CANCEL,
@@ -546,9 +546,19 @@ def next_deadline(state: State) -> int:
 
 
 @entry
-def begin_chunk(states: Sequence[State]) -> None:
-    """Start a chunk: reset the cursors."""
+def begin_chunk(
+    states: Sequence[State],
+    base_rank: Ints,
+    base_size: Ints,
+    base_asks: int,
+    level_rank: Ints,
+    level_at: Ints,
+    level_size: Ints,
+    level_asks: int,
+) -> None:
+    """Start a chunk: copy its book, and reset the cursors."""
     state = states[0]
+    put_levels(state.levels, base_rank, base_size, base_asks, level_rank, level_at, level_size, level_asks)
     paper = state.paper
     paper.at = -1
     paper.trade = 0

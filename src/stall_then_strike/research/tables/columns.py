@@ -115,6 +115,8 @@ class Columns:
         if self.manifest.version != VERSION:
             raise FeedError(f"{folder} was prepared by version {self.manifest.version}; this is {VERSION}")
         self._bounds = np.fromfile(folder / "bounds", np.int64).reshape(-1, len(BOUNDS))
+        self._kept: dict[str, Ints] = {}
+        """The mapped files, if there are so few chunks that they are never reopened."""
 
     def chunks(self) -> Iterator[Chunk]:
         """All chunks in order. Their arrays are read-only and valid until the next chunk is requested."""
@@ -122,7 +124,9 @@ class Columns:
         before: Ints = np.zeros(len(BOUNDS), np.int64)
         for number, bounds in enumerate(self._bounds):
             if number % _REOPEN == 0:
-                opened = {name: self._open(name, kind) for name, kind in COLUMNS.items()}
+                opened = self._kept or {name: self._open(name, kind) for name, kind in COLUMNS.items()}
+                if len(self._bounds) <= _REOPEN:
+                    self._kept = opened
             yield _chunk(opened, dict(zip(BOUNDS, before, strict=True)), dict(zip(BOUNDS, bounds, strict=True)))
             before = bounds
 
