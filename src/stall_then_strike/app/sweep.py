@@ -365,7 +365,7 @@ class _Sweep:
         if not driver.missing:
             return True
         if not self._args.scheduler:
-            self._compile(columns)
+            self._compile()
         return self._make(driver, job, columns, progress)
 
     def _make(self, driver: Driver, job: Job, columns: Columns, progress: Any) -> bool:
@@ -392,15 +392,12 @@ class _Sweep:
         print_table(self._console, progress.work())
         return whole
 
-    def _compile(self, columns: Columns) -> None:
+    def _compile(self) -> None:
         """Compile here once, not in every worker at the same time."""
-        from stall_then_strike.research.replay.compiled import CannotCompile, CompiledReplay
+        from stall_then_strike.research.replay.compiled import load
 
-        first_ns = columns.manifest.first_ns
-        # If it cannot be compiled, each run says so.
-        check = self._stopper.check
-        with compiling(self._console, "preparing the replay", REPLAY, check), contextlib.suppress(CannotCompile):
-            CompiledReplay(self._cfg, columns, span=(first_ns, first_ns + 1)).run()
+        with compiling(self._console, "preparing the replay", REPLAY, self._stopper.check):
+            load()
 
     def _show(self, plan: Plan, records: Any, worth: Any) -> None:
         from stall_then_strike.app.view import sweep_screen

@@ -16,7 +16,7 @@ from stall_then_strike.types.dto import NS_PER_S
 
 READER: Final = 35
 """About how many functions are compiled to prepare tapes."""
-REPLAY: Final = 115
+REPLAY: Final = 135
 """About how many functions are compiled to replay them."""
 
 

@@ -23,7 +23,7 @@ from stall_then_strike.infra.bitflyer.bitflyer_rules import bitflyer_limits
 from stall_then_strike.research.replay import kernel_state as x
 from stall_then_strike.research.replay.kernel_state import LOG_ROW, MOST_CALLS, SPARE, TALLY, new_state
 from stall_then_strike.research.replay.venue_steps import STOP_OVER, begin_chunk, run, stop
-from stall_then_strike.research.tables.columns import I64, Chunk, Columns, Ints
+from stall_then_strike.research.tables.columns import BASE, COLUMNS, I64, LEVELS, MESSAGES, TRADES, Chunk, Columns, Ints
 from stall_then_strike.sim.latency import (
     CANCELS,
     ORDERS,
@@ -251,6 +251,16 @@ class CompiledReplay:
             first_order_ns=int(state["paper"]["placed_ns"]),
             log=(np.concatenate(self._log) if self._log else np.zeros(0, np.int64)).view(LOG_ROW),
         )
+
+
+def load() -> None:
+    """Load the compiled functions, or compile them, by a run of nothing."""
+    states: Any = new_state()
+    empty: dict[str, Any] = {name: np.frombuffer(b"", kind) for name, kind in COLUMNS.items()}
+    book: Any = (*(empty[name] for name in BASE), 0, *(empty[name] for name in LEVELS), 0)
+    begin_chunk(states, *book)
+    run(states, 0, *(empty[name] for name in (*MESSAGES, *TRADES)))
+    stop(states)
 
 
 def put_settings(state: Any, cfg: AppConfig) -> None:

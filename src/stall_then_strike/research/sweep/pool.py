@@ -32,7 +32,7 @@ _TASKS_A_THREAD: Final = 3
 _LOOK_S: Final = 2.0
 _PAUSE_S: Final = 0.2
 _FETCH_S: Final = 5.0
-_IMPORTED_ONCE: Final = ("distributed.nanny", "stall_then_strike.research.sweep.runs")
+_IMPORTED_ONCE: Final = ("distributed.nanny", "stall_then_strike.research.sweep.forked")
 
 
 class PoolError(StallThenStrikeError):
