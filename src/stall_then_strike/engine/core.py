@@ -345,15 +345,21 @@ class Core:
             self._state = event.state if event.state is not None else self._state
             self._health = event.health if event.health is not None else self._health
         elif isinstance(event, FillEvent):
-            self._apply(event)
-            if self.account is not None:
-                self.account.on_told(event, now)
+            self._on_fill(event, now)
         elif isinstance(event, Control):
             self._on_control(event, now)
         elif isinstance(event, NewSettings):
             self._adopt(event)
         else:
             self._on_venue(event, now)
+
+    def _on_fill(self, fill: FillEvent, now: int) -> None:
+        """Apply a fill that the venue told."""
+        account = self.account
+        if account is None or not account.is_doubtful(fill):
+            self._apply(fill)
+        if account is not None:
+            account.on_told(fill, now)
 
     def _on_venue(
         self,
