@@ -23,13 +23,13 @@ from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_USA
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.view.run_sums import as_json as run_json
 from stall_then_strike.app.view.run_sums import sums_of
-from stall_then_strike.app.view.state_export import export
 from stall_then_strike.app.view.state_view import StateView, account_result, as_json, render, take_view
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.journal.halt import lift_halt
 from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.infra.journal.writer import journal_path
+from stall_then_strike.infra.logs.journal_csv import export
 from stall_then_strike.infra.logs.run_files import RunFiles
 from stall_then_strike.infra.logs.run_list import Run, RunList, newest_of
 from stall_then_strike.types.errors import ConfigError, JournalError
