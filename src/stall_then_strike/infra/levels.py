@@ -80,14 +80,16 @@ class Levels:
             sells.make_room(len(asks))
         # From here on nothing can fail.
         if bids:
-            buys.sizes.update(bids)
+            sizes = buys.sizes
+            sizes |= bids
             if highest_bid >= self.best_bid:
                 if lots := self._lots_of(bids[highest_bid]):
                     self.best_bid, self.best_bid_size = _ticks_of(highest_bid), lots
                 else:
                     self.best_bid, self.best_bid_size = buys.find_best()
         if asks:
-            sells.sizes.update(asks)
+            sizes = sells.sizes
+            sizes |= asks
             if lowest_ask <= self.best_ask or not self.best_ask:
                 if lots := self._lots_of(asks[lowest_ask]):
                     self.best_ask, self.best_ask_size = _ticks_of(lowest_ask), lots
