@@ -25,9 +25,9 @@ help: ## list these targets
 setup: ## fill .venv and .tools (nothing to do when nothing changed); PYTHON=... picks the interpreter
 	@scripts/setup
 
-demo: ## a minute of paper trading on the embedded exchange; sets up only what that needs
+demo: ## half a minute of paper trading on the embedded exchange; sets up only what that needs
 	@scripts/setup run
-	$(BIN)/run_paper --sim --duration 60 --seed 7
+	$(BIN)/run_paper --sim --duration 30 --seed 13
 
 test: setup ## all checks and all tests
 	@$(MAKE) --no-print-directory -j2 check kernels bytecode

@@ -27,13 +27,13 @@ import orjson
 import zstandard
 
 from stall_then_strike.research.figures.estimates import Estimate, mean_of, share_of
-from stall_then_strike.research.figures.market_facts import Piece, echo, facts
 from stall_then_strike.sim.bitflyer.desk import Delays
 from stall_then_strike.sim.exchange.flow_model import REGIMES, FlowModel
 from stall_then_strike.sim.exchange.several_markets import Markets
 from stall_then_strike.sim.market import Market
 from stall_then_strike.types.dto import NS_PER_S
 from studies.choices import START_NS
+from studies.market_facts import Piece, echo, facts
 
 REAL: Final = Path(__file__).with_name("real_facts.json")
 PAGE: Final = Path(__file__).resolve().parents[1] / "docs" / "facts.md"

@@ -24,12 +24,12 @@ from stall_then_strike.app.trader.virtual import Message
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.research.figures.estimates import Estimate, mean_of
-from stall_then_strike.research.figures.market_facts import Piece, jackknifed
 from stall_then_strike.research.figures.mid_path import MidPath
 from stall_then_strike.tapes.tape_reader import read_tape
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, BoardSnapshot, BookStatus, PublicTrades, Side
 from studies.crosscheck.order_script import Order, play_plainly
 from studies.facts import best_and_trades, shared_folder, tape_frames, tape_piece
+from studies.market_facts import Piece, jackknifed
 
 PAGE: Final = Path(__file__).resolve().parents[1] / "docs" / "paper-fills.md"
 TAPES: Final = {

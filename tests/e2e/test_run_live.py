@@ -203,6 +203,7 @@ async def test_refused_keys_end_with_2(key: ApiKey, words: str, tmp_path: Path) 
         assert words in out
         assert there.sent == []
         assert words in there.app_log()
+        assert not (there.folder / "logs/latest").exists(), "it did not trade"
         assert shown_in(tmp_path, key.key) == []
         assert key.key not in out
 

@@ -119,7 +119,7 @@ def test_second_signal_while_the_logs_are_closed_changes_nothing(tmp_path: Path)
 
 def test_two_runs_at_a_time_have_folders_of_their_own(tmp_path: Path) -> None:
     with running("run_paper", "--sim", "--log-dir", tmp_path) as first:
-        wait_until("the first run", lambda: RunList(tmp_path).running)
+        wait_until("the first run", lambda: (tmp_path / "latest").exists())
         second = run("run_paper", "--sim", "--speed", "max", "--duration", "10", "--log-dir", tmp_path)
         assert second.returncode == 0, second.stderr
         assert [each.is_running for each in RunList(tmp_path).all] == [True, False]

@@ -12,7 +12,7 @@ import orjson
 from aiohttp import WSMsgType, web
 
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.infra.bitflyer.login import KeyPair
+from stall_then_strike.infra.bitflyer.credentials import Credentials
 from stall_then_strike.infra.clock import Clock, SystemClock
 from stall_then_strike.infra.pyb_session import PyBotterSession, SessionEvent
 from stall_then_strike.types.dto import BoardSnapshot, BookStatus
@@ -143,7 +143,7 @@ async def live(
     venue: Venue,
     heard: Callable[[SessionEvent], None],
     clock: Clock | None = None,
-    credentials: KeyPair | None = None,
+    credentials: Credentials | None = None,
     **ws: Any,
 ) -> AsyncIterator[PyBotterSession]:
     """A session that has received its first book."""

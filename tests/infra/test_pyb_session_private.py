@@ -13,9 +13,10 @@ from aiohttp import web
 from loguru import logger
 
 from stall_then_strike.infra import pyb_session
+from stall_then_strike.infra.bitflyer.credentials import Credentials
 from stall_then_strike.infra.clock import ScaledClock, SystemClock
 from stall_then_strike.infra.pyb_session import PyBotterSession, SessionEvent
-from stall_then_strike.sim.bitflyer.keys import ApiKey, Keyring
+from stall_then_strike.sim.bitflyer.keys import Keyring
 from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings, PrivateVenue
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind
@@ -52,7 +53,8 @@ pytestmark = SIGNED
 # pybotters 1.x hands its `auth` to aiohttp in a way that aiohttp 3.14 warns of.
 
 EVENTS = "child_order_events"
-WRONG = ApiKey(key=KEY.key, secret="another secret")
+OWN = Credentials(key=KEY.key, secret=KEY.secret)
+WRONG = Credentials(key=KEY.key, secret="another secret")
 
 
 @pytest.fixture(autouse=True)
@@ -81,7 +83,7 @@ class Room:
     @asynccontextmanager
     async def session(self, heard: Callable[[SessionEvent], None], **ws: Any) -> AsyncIterator[PyBotterSession]:
         cfg = config(self.exchange.ws_url, **{"connect_timeout_sec": 10, **ws})
-        async with PyBotterSession(cfg, self.clock, heard, KEY) as session:
+        async with PyBotterSession(cfg, self.clock, heard, OWN) as session:
             await session.connect_ws()
             await session.wait_ready()
             yield session
@@ -166,14 +168,13 @@ async def test_life_of_a_real_order_arrives_as_events_in_order(room: Room) -> No
     assert counts is not None
     assert (counts.order_events, counts.fills, dict(counts.refused)) == (2, 1, {})
     assert counts.delay_ns is not None
-    assert counts.delay_max_ns is not None
-    assert 0 <= counts.delay_ns <= counts.delay_max_ns
+    assert counts.delay_ns >= 0
     stamps = [event.ts_ns for event in heard.events]
     assert stamps == sorted(stamps)
 
 
 async def test_private_channel_is_subscribed_after_the_login_and_last(venue: Venue) -> None:
-    async with live(venue, Heard(), credentials=KEY, channels=[BOARD]):
+    async with live(venue, Heard(), credentials=OWN, channels=[BOARD]):
         login, *subscribed = venue.requests
     assert (login["method"], login["params"]["api_key"]) == ("auth", KEY.key)
     assert [request["params"]["channel"] for request in subscribed] == [SNAPSHOT, BOARD, EXECUTIONS, TICKER, EVENTS]
@@ -196,7 +197,7 @@ async def test_error_of_the_consumer_at_a_private_event_stops_the_feed(venue: Ve
         if isinstance(event, OrderEvent):
             raise ZeroDivisionError("a bug in the consumer")
 
-    async with live(venue, consume, credentials=KEY) as session:
+    async with live(venue, consume, credentials=OWN) as session:
         fields = {"product_code": PRODUCT, "child_order_acceptance_id": "JRF1", "event_type": "CANCEL"}
         await venue.send(EVENTS, [fields])
         with pytest.raises(ZeroDivisionError, match="a bug in the consumer"):
@@ -219,7 +220,7 @@ async def test_wrong_secret_is_refused_at_the_start_without_showing_it(room: Roo
 async def test_refusal_that_repeats_the_key_is_masked(venue: Venue) -> None:
     error = {"error": {"code": -1, "message": f"no key {KEY.key} with {KEY.secret}"}}
     venue.answers = lambda request: error if request["method"] == "auth" else private_refused(request)
-    async with PyBotterSession(config(venue.url), SystemClock(), Heard(), KEY) as session:
+    async with PyBotterSession(config(venue.url), SystemClock(), Heard(), OWN) as session:
         await session.connect_ws()
         with pytest.raises(LoginRefused) as caught:
             await session.wait_ready()
@@ -234,7 +235,7 @@ def private_refused(request: dict[str, Any]) -> dict[str, Any]:
 
 async def test_acknowledged_login_does_not_make_up_for_a_refused_channel(venue: Venue) -> None:
     venue.answers = private_refused
-    async with PyBotterSession(config(venue.url), SystemClock(), Heard(), KEY) as session:
+    async with PyBotterSession(config(venue.url), SystemClock(), Heard(), OWN) as session:
         await session.connect_ws()
         with pytest.raises(LoginRefused) as caught:
             await session.wait_ready()
@@ -244,7 +245,7 @@ async def test_acknowledged_login_does_not_make_up_for_a_refused_channel(venue: 
 
 async def test_unanswered_private_channel_is_told(venue: Venue) -> None:
     venue.answers = lambda request: None if request["params"].get("channel") == EVENTS else {"result": True}
-    async with PyBotterSession(config(venue.url), SystemClock(), Heard(), KEY) as session:
+    async with PyBotterSession(config(venue.url), SystemClock(), Heard(), OWN) as session:
         await session.connect_ws()
         with pytest.raises(FeedError) as caught:
             await session.wait_ready(0.4)
@@ -257,7 +258,7 @@ async def test_unanswered_private_channel_is_told(venue: Venue) -> None:
 async def test_ready_takes_book_and_private_channel_of_one_connection(venue: Venue) -> None:
     venue.answers = lambda request: None if request["params"].get("channel") == EVENTS else {"result": True}
     heard = Heard()
-    async with PyBotterSession(config(venue.url), SystemClock(), heard, KEY) as session:
+    async with PyBotterSession(config(venue.url), SystemClock(), heard, OWN) as session:
         await session.connect_ws()
         await heard.wait(is_board(BookStatus.OK))
         venue.answers, venue.greets = lambda _: {"result": True}, False
@@ -273,7 +274,7 @@ async def test_login_that_is_never_answered_is_given_up_and_tried_again(
     monkeypatch.setattr(pyb_session, "ACK_LIMIT_S", 0.1)
     venue.answers = lambda request: None if request["method"] == "auth" else {"result": True}
     heard = Heard()
-    async with PyBotterSession(config(venue.url), SystemClock(), heard, KEY) as session:
+    async with PyBotterSession(config(venue.url), SystemClock(), heard, OWN) as session:
         await session.connect_ws()
         with pytest.raises(FeedError, match="neither the login nor the subscriptions were answered"):
             await session.wait_ready(0.4)
@@ -296,7 +297,7 @@ async def test_ping_during_the_login_costs_a_connection_and_no_more(venue: Venue
             await ws.ping()
 
     venue.on_connect = ping
-    async with live(venue, Heard(), credentials=KEY) as session:
+    async with live(venue, Heard(), credentials=OWN) as session:
         assert session.statistics().is_private_live
         assert (len(venue.sockets), session.statistics().drops) == (3, 2)
         assert session.statistics().forced_reconnects == 0
@@ -343,7 +344,7 @@ async def test_login_refused_later_on_leaves_the_public_side_and_heals_when_acce
 
 
 async def test_each_connection_is_refused_for_its_own_reason(venue: Venue) -> None:
-    async with live(venue, Heard(), credentials=KEY) as session:
+    async with live(venue, Heard(), credentials=OWN) as session:
         error = {"error": {"code": -501, "message": "Key not found"}}
         venue.answers = lambda request: error if request["method"] == "auth" else private_refused(request)
         await venue.sockets[-1].close()
@@ -353,7 +354,7 @@ async def test_each_connection_is_refused_for_its_own_reason(venue: Venue) -> No
 
 
 async def test_refused_logins_are_paced(venue: Venue) -> None:
-    async with live(venue, Heard(), credentials=KEY, reconnect_min_sec="0.1") as session:
+    async with live(venue, Heard(), credentials=OWN, reconnect_min_sec="0.1") as session:
         venue.answers = private_refused
         await venue.sockets[-1].close()
         await until(lambda: len(venue.sockets) == 5, limit_s=10)
@@ -396,7 +397,7 @@ async def test_renewal_from_within_an_event_is_done_once(venue: Venue) -> None:
             session.renew("doubt")
             session.renew("doubt")
 
-    async with live(venue, consume, credentials=KEY) as session:
+    async with live(venue, consume, credentials=OWN) as session:
         seen = len(heard.events)
         fields = {"product_code": PRODUCT, "child_order_acceptance_id": "JRF1", "event_type": "CANCEL"}
         await venue.send(EVENTS, [fields, fields])
@@ -408,7 +409,7 @@ async def test_renewal_from_within_an_event_is_done_once(venue: Venue) -> None:
 
 async def test_renewal_is_ignored_while_there_is_no_connection(venue: Venue) -> None:
     heard = Heard()
-    async with live(venue, heard, credentials=KEY) as session:
+    async with live(venue, heard, credentials=OWN) as session:
         await venue.stop()
         await heard.wait(is_private(False))
         await until(lambda: session.statistics().failed_attempts >= 1)

@@ -10,6 +10,7 @@ from decimal import Decimal
 import pytest
 
 from stall_then_strike.infra.clock import ScaledClock, SystemClock
+from stall_then_strike.lighter.account import KINDS
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind
 from stall_then_strike.types.dto import (
     ExecId,
@@ -101,6 +102,22 @@ async def test_report_has_orders_fills_position_and_collateral() -> None:
         assert later.is_complete
 
 
+async def test_trades_in_other_markets_do_not_hide_that_a_report_is_complete() -> None:
+    async with desk("ETH", "BTC", usdc=10_000_000) as one:
+        name = await one.broker.send_order("BTC", Side.BUY, "1", 90_000)
+        await one.until("order", lambda: one.events(name, 1))
+        for _ in range(310):
+            one.others(BTC, Side.SELL, 900_000, 20)
+        await one.until("fills", lambda: len(one.fills(1)) == 310)
+        alone = await one.account.report(0, ExecId(0))
+        assert (alone.is_complete, alone.fills, alone.calls) == (True, (), 4)
+        middle = one.fills(1)[150].exec_id
+        eth, btc = await asyncio.gather(one.account.report(0, ExecId(0)), one.account.report(1, middle))
+        assert (eth.is_complete, eth.fills, eth.calls + btc.calls) == (True, (), 7)
+        assert [fill.exec_id for fill in btc.fills] == [fill.exec_id for fill in one.fills(1)[151:]]
+        assert not (await one.account.report(1, ExecId(0))).is_complete, "more than are asked for"
+
+
 async def test_list_that_is_null_where_orders_are_counted_is_no_complete_report() -> None:
     async with desk() as one:
         await filled(one)
@@ -139,6 +156,27 @@ async def test_refused_token_is_a_failed_question() -> None:
         one.venue.faults.inject(Fault(kind=K.REFUSE_AUTH))
         with pytest.raises(NoAnswer, match="20013"):
             await one.account.report(0, ExecId(0))
+
+
+async def test_tokens_that_are_refused_for_a_while_leave_the_minutes_messages_to_the_books() -> None:
+    async with desk("ETH", "BTC") as one:
+        one.venue.faults.inject(Fault(kind=K.REFUSE_AUTH))
+        one.account.renew("a test")
+        await one.until("two more connections", lambda: one.socket.connects >= 3)
+        one.venue.faults.lift()
+        await one.until("live channels", lambda: one.account.is_live)
+        books: list[object] = []
+        one.socket.subscribe("order_book/0", lambda message, recv_ns: books.append(message))
+        await one.until("book", lambda: books)
+        assert one.socket._minute.used(one.clock.now_ns()) < one.socket._minute.limit // 2
+
+
+async def test_new_token_that_is_refused_once_is_made_anew_on_the_same_connection() -> None:
+    async with desk() as one:
+        one.venue.faults.inject(Fault(kind=K.REFUSE_AUTH, count=len(KINDS)))
+        one.socket._renew_private("its token ends soon")
+        await one.until("new snapshots", lambda: channels(one) == [True, False, True])
+        assert one.socket.connects == 1
 
 
 async def test_report_that_fails_fails_for_all_who_asked() -> None:

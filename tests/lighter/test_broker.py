@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from stall_then_strike.lighter.broker import ErrorLevel
+from stall_then_strike.lighter.signing import order_forms
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind
 from stall_then_strike.sim.lighter.transactions import Refusal
 from stall_then_strike.types.dto import CancelRequest, ExecId, OrderId, OrderRequest, ReportedState, TimeInForce
@@ -83,6 +85,13 @@ async def test_close_at_market_is_bounded_and_only_reduces() -> None:
         ]
 
 
+@pytest.mark.parametrize("row", [{}, None, {"price": None}, {"price": "0"}])
+async def test_answer_without_a_best_price_gives_no_bound_and_ends_nothing(row: Any) -> None:
+    async with desk() as one:
+        with pytest.raises((Rejected, UnfitOrder)):
+            order_forms.market_bound(one.market("ETH"), {"asks": [row]}, 1)
+
+
 async def test_what_the_venue_cannot_take_is_refused_for_itself_alone() -> None:
     async with desk() as one:
         gateway = one.broker.gateway(one.market("ETH"))
@@ -134,6 +143,24 @@ async def test_lost_answer_is_unknown_and_the_key_goes_on() -> None:
         cancel = CancelRequest(order_id=OrderId(lost.client_order_id))
         assert await gateway.send([cancel]) == [lost.client_order_id]
         await one.until("end", lambda: not one.books.orders)
+
+
+async def test_quote_that_had_to_wait_for_its_key_is_not_sent_and_what_ends_something_is() -> None:
+    rules = replace(RULES, answer_s=2.5)
+    async with desk(rules=rules) as one:
+        gateway = one.broker.gateway(one.market("ETH"))
+        resting = request(one, price=290_000)
+        await gateway.send([resting])
+        one.venue.faults.inject(Fault(kind=K.LOSE_REPLY, method="jsonapi/sendtx", count=1))
+        late, close = request(one, post_only=True), request(one, Side.SELL, 280_000, time_in_force=TimeInForce.IOC)
+        cancel = CancelRequest(order_id=OrderId(resting.client_order_id))
+        sent = [[request(one)], [late], [cancel], [close]]
+        replies = await asyncio.gather(*map(gateway.send, sent))
+        assert isinstance(replies[1][0], NotSent)
+        assert "busy" in str(replies[1][0])
+        assert [replies[2][0], replies[3][0]] == [resting.client_order_id, close.client_order_id]
+        await one.until("cancel", lambda: one.events(resting.client_order_id)[-1] == "cancelled")
+        assert not one.events(late.client_order_id)
 
 
 async def test_throttled_is_told_at_once() -> None:

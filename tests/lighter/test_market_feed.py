@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from stall_then_strike.infra.market_source import MarketSource
+from stall_then_strike.infra.market_source import InstrumentFeed
 from stall_then_strike.infra.orderbook_view import OwnQuote
 from stall_then_strike.lighter.market_feed import LighterMarketFeed
 from stall_then_strike.types.dto import BoardSnapshot, BoardState, BookStatus, Health, PublicTrades, Side, VenueStatus
@@ -55,7 +55,7 @@ def say(feed: LighterMarketFeed, message: Any, at_ns: int = 1) -> Any:
 
 
 def test_feed_has_the_surface_that_all_feeds_share() -> None:
-    feed: MarketSource = LighterMarketFeed(ETH)
+    feed: InstrumentFeed = LighterMarketFeed(ETH)
     assert feed.channels == ("market_stats/0", "order_book/0", "trade/0")
     assert feed.frame_names == ("market_stats:0", "order_book:0", "trade:0")
     assert feed.product == "ETH"

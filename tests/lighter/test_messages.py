@@ -16,7 +16,6 @@ from stall_then_strike.lighter.messages import (
     BookFrame,
     ErrorFrame,
     Frame,
-    Hello,
     MarketStatsFrame,
     OrdersFrame,
     StatsFrame,
@@ -28,7 +27,7 @@ from stall_then_strike.lighter.messages import (
 from tests.shared_data import lighter_file, shared_folder
 
 DATA = shared_folder() / "data" / "lighter"
-KNOWN_PLAIN = {"candle", "account_market", "unsubscribed"}
+KNOWN_PLAIN = {"candle", "ticker", "height", "account_market", "connected", "unsubscribed"}
 
 
 def captured() -> Iterator[tuple[Path, dict[str, Any]]]:
@@ -146,7 +145,7 @@ def test_market_statistics_come_for_one_or_for_all() -> None:
 @pytest.mark.parametrize(
     ("message", "kind"),
     [
-        ({"type": "connected", "session_id": "x"}, Hello),
+        ({"type": "connected", "session_id": "x"}, Frame),
         ({"error": {"code": 30005, "message": "Invalid Channel:  (account)"}}, ErrorFrame),
         ({"error": {"code": 21104, "message": "invalid nonce"}, "id": "x"}, ErrorFrame),
         ({"type": "update/account_all_orders", "channel": "account_all_orders:1", "orders": None}, OrdersFrame),

@@ -29,7 +29,7 @@ def cores(room: TradingRoom) -> Sequence[Core]:
 TROUBLE = (
     Fault(kind=K.LOSE_REPLY, method="jsonapi/sendtxbatch", count=2, from_s=1, to_s=8),
     Fault(kind=K.REFUSE_TX, code=21104, chance=0.7, from_s=9, to_s=20),
-    Fault(kind=K.LOSE_FRAME, channel="account_*", event="update", from_s=21, to_s=28),
+    Fault(kind=K.LOSE_FRAME, channel="account_*", event="update", from_s=21, to_s=38),
 )
 """Lost answers, then refused nonces, then a private channel that is silent."""
 
@@ -37,7 +37,7 @@ TROUBLE = (
 async def test_trouble_passes_and_nothing_is_lost(tmp_path: Path) -> None:
     async with steady_clock(SPEED) as clock, trading_room(tmp_path, clock=clock) as room:
         room.exchange.faults.inject(*TROUBLE)
-        quiet_ns = clock.now_ns() + 29 * NS_PER_S
+        quiet_ns = clock.now_ns() + 39 * NS_PER_S
         is_over = partial(has_struck, room, quiet_ns)
         assert await room.run_until(lambda: clock.now_ns() > quiet_ns and is_over(), 120) == EXIT_DONE
         assert len(room.exchange.faults.struck) == len(TROUBLE)

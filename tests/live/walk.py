@@ -56,7 +56,7 @@ class Walker:
         self.walks: list[Walk] = []
 
     def attach(self, run: LiveRun) -> None:
-        session: Any = run._session
+        session: Any = run.connection.session
         handle: Callable[..., None] = session._on_frame
         core, tally = run.core, run.core.record.tally
 

@@ -27,14 +27,14 @@ LISTS = "/v1/me/get*"
 
 async def lose_the_line(work: AtWork, *faults: Fault) -> None:
     """Let faults strike that end the connection; return when the daemon has noticed."""
-    drops = work.run._session.statistics().drops
+    drops = work.run.connection.session.statistics().drops
     work.room.exchange.faults.inject(*faults)
-    await work.until("drop", lambda: work.run._session.statistics().drops > drops)
+    await work.until("drop", lambda: work.run.connection.session.statistics().drops > drops)
 
 
 async def back_at_work(work: AtWork) -> None:
     """The line is there again, the account was asked, and quotes are sent."""
-    await work.until("line", lambda: work.run._session.statistics().is_private_live)
+    await work.until("line", lambda: work.run.connection.session.statistics().is_private_live)
     await work.new_strikes()
 
 
@@ -74,7 +74,7 @@ async def test_b3_partition_during_the_back_off(tmp_path: Path) -> None:
     async with at_work(tmp_path) as work:
         await work.until("quote", lambda: work.resting)
         await lose_the_line(work, Fault(kind=K.ABORT_SOCKETS), Fault(kind=K.RESET_NETWORK, from_s=0.1, to_s=12))
-        await work.until("vain attempt", lambda: work.run._session.statistics().failed_attempts)
+        await work.until("vain attempt", lambda: work.run.connection.session.statistics().failed_attempts)
         await back_at_work(work)
         await work.stop_and_check()
         assert_no_quote_without_a_line(work)
@@ -103,7 +103,7 @@ async def test_b6_pings_of_the_venue_are_answered(tmp_path: Path) -> None:
     async with at_work(tmp_path, ping_s=0.2) as work:
         await work.seconds(30)
         assert work.room.exchange.hub.counters.silent_clients == 0
-        assert work.run._session.statistics().drops == 0
+        assert work.run.connection.session.statistics().drops == 0
         await work.stop_and_check()
 
 
@@ -112,7 +112,7 @@ async def test_b7_repeated_drops_keep_the_order_of_what_is_told(tmp_path: Path) 
     async with at_work(tmp_path) as work:
         for _ in range(5):
             await lose_the_line(work, Fault(kind=K.ABORT_SOCKETS))
-            await work.until("line", lambda: work.run._session.statistics().is_private_live)
+            await work.until("line", lambda: work.run.connection.session.statistics().is_private_live)
         await back_at_work(work)
         await work.stop_and_check()
         stamps = [row["ts"] for row in work.room.rows("decisions")]
@@ -146,7 +146,7 @@ async def test_b8_part_filled_twice_around_a_drop(tmp_path: Path) -> None:
         await work.until("first part", lambda: len(work.fills_of(one)) == 1)
         await lose_the_line(work, Fault(kind=K.ABORT_SOCKETS), Fault(kind=K.REFUSE_SOCKETS, to_s=10))
         work.others(one.side.opposite, 20_000, one.price)
-        await work.until("line", lambda: work.run._session.statistics().is_private_live)
+        await work.until("line", lambda: work.run.connection.session.statistics().is_private_live)
         await work.until("second part", lambda: len(work.fills_of(one)) >= 2)
         await work.stop_and_check()
         assert len(work.fills_of(one)) == len(
@@ -159,7 +159,7 @@ async def test_b9_deltas_before_the_snapshot(tmp_path: Path) -> None:
     async with at_work(tmp_path) as work:
         snapshots = Fault(kind=K.LOSE_FRAME, channel="lightning_board_snapshot_*", to_s=20)
         await lose_the_line(work, Fault(kind=K.ABORT_SOCKETS), snapshots)
-        await work.until("line", lambda: work.run._session.statistics().is_connected)
+        await work.until("line", lambda: work.run.connection.session.statistics().is_connected)
         sent = len(work.calls(PLACE))
         await work.until("lost snapshots", lambda: work.room.exchange.faults.struck["lose_frame"] >= 2)
         assert work.core.board.status is BookStatus.UNKNOWN
@@ -174,9 +174,9 @@ async def test_b10_one_channel_never_resumes(tmp_path: Path) -> None:
     async with at_work(tmp_path) as work:
         await lose_the_line(work, Fault(kind=K.ABORT_SOCKETS))
         await back_at_work(work)
-        connects = work.run._session.statistics().connects
+        connects = work.run.connection.session.statistics().connects
         await work.hit(Fault(kind=K.LOSE_FRAME, channel=EVENTS, to_s=40), times=4)
-        await work.until("renewal", lambda: work.run._session.statistics().connects > connects)
+        await work.until("renewal", lambda: work.run.connection.session.statistics().connects > connects)
         await work.seconds(30)
         await back_at_work(work)
         await work.stop_and_check()
@@ -199,7 +199,7 @@ async def test_b12_account_cannot_be_asked_after_a_reconnect(tmp_path: Path) -> 
         await lose_the_line(
             work, Fault(kind=K.ABORT_SOCKETS), Fault(kind=K.SERVER_ERROR, path=LISTS, name="lists", to_s=15)
         )
-        await work.until("line", lambda: work.run._session.statistics().is_private_live)
+        await work.until("line", lambda: work.run.connection.session.statistics().is_private_live)
         await work.until("failed questions", lambda: asked["lists"] >= 2)
         await back_at_work(work)
         await work.stop_and_check()
@@ -210,11 +210,11 @@ async def test_b12_account_cannot_be_asked_after_a_reconnect(tmp_path: Path) -> 
 async def test_b13_reconnect_storm_leaves_the_limits_alone(tmp_path: Path) -> None:
     """B13: for two minutes each line lasts a moment: connects are paced, and cancels still have their budget."""
     async with at_work(tmp_path, speed=40) as work:
-        connects = work.run._session.statistics().connects
+        connects = work.run.connection.session.statistics().connects
         storm = [Fault(kind=K.ABORT_SOCKETS, from_s=float(at)) for at in range(0, 120, 2)]
         work.room.exchange.faults.inject(*storm)
         await work.seconds(121)
-        assert work.run._session.statistics().connects - connects < 60
+        assert work.run.connection.session.statistics().connects - connects < 60
         now_ns = work.room.clock.now_ns()
         assert work.core.budget.may_cancel(now_ns, 4)
         questions = len(work.calls("GET /v1/me/getpositions"))
@@ -227,10 +227,10 @@ async def test_b14_silence_until_the_idle_limit(tmp_path: Path) -> None:
     """B14: nothing comes any more on a line that stands: quotes are taken back at once, the line is renewed later."""
     async with at_work(tmp_path) as work:
         await work.until("quotes", lambda: len(work.resting) == 2)
-        connects = work.run._session.statistics().connects
+        connects = work.run.connection.session.statistics().connects
         work.room.exchange.faults.inject(Fault(kind=K.FREEZE_FEED, to_s=100))
         await work.until("cancels", lambda: not work.resting)
-        await work.until("renewal", lambda: work.run._session.statistics().connects > connects)
+        await work.until("renewal", lambda: work.run.connection.session.statistics().connects > connects)
         work.room.exchange.faults.lift()
         await back_at_work(work)
         await work.stop_and_check()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stall_then_strike.research.figures.market_facts import MEASURES, Piece, echo
 from stall_then_strike.sim.exchange.flow_model import REGIMES
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S
 from studies.facts import ROWS, SPOT_LAGS, committed, generated, outside, piece, recorded, shared_folder, table
+from studies.market_facts import MEASURES, Piece, echo
 
 
 def test_every_figure_of_the_generated_market_is_within_its_band() -> None:

@@ -14,6 +14,7 @@ from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.accounts_file import FILE_VARIABLE
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.lighter.signing.account_keys import LighterAccount
+from stall_then_strike.sim.faults.kinds import Fault, FaultKind
 from stall_then_strike.sim.lighter.clearing.records import OrderTerms
 from stall_then_strike.sim.lighter_server import LighterExchange
 from stall_then_strike.types.dto import NS_PER_MS
@@ -87,6 +88,34 @@ async def test_switch_is_put_off_while_the_trader_lives_and_taken_back_when_it_s
             await hand.stand_down()
         assert books.keys[9].nonce == 2, "one to set it, one to take it back"
         assert books.keys[account.api_key_index].nonce == 0
+
+
+async def test_switch_that_may_be_set_is_taken_back_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with room(tmp_path, monkeypatch, watch="dog") as (exchange, cfg, account):
+        books = exchange.venue.account(account.account_index)
+        async with lighter_cancel_all(cfg, account) as hand:
+            exchange.faults.inject(Fault(kind=FaultKind.RESET_ANSWER, path="/api/v1/sendTx", count=1))
+            await hand.while_alive()
+            while not books.cancel_all_ms:
+                exchange.settle()
+            await hand.stand_down()
+            while books.cancel_all_ms:
+                exchange.settle()
+
+
+async def test_switch_that_cannot_be_taken_back_is_not_asked_for_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with (
+        room(tmp_path, monkeypatch, watch="dog") as (exchange, cfg, account),
+        lighter_cancel_all(cfg, account) as hand,
+    ):
+        await hand.while_alive()
+        del exchange.venue.account(account.account_index).keys[9]
+        before = exchange.audit.counts.total()
+        for _ in range(20):  # as the watchdog does, twice a second
+            await hand.stand_down()
+        assert exchange.audit.counts.total() - before <= 2
 
 
 async def test_watchdogs_key_must_be_another_one_of_the_account(

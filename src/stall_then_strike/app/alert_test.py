@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     alerts = Alerts(urls, pause_sec=0, clock=SystemClock())
     if not alerts.is_on:
         raise ConfigError(f"{URLS_VARIABLE} is not set; accepted: apprise URLs, such as tgram://TOKEN/CHAT")
-    taken = alerts.try_each("test", "This is a test: alerts of the trader arrive here.")
+    taken = alerts.try_each()
     for number, (name, is_taken) in enumerate(zip(urls.masked, taken, strict=True), 1):
         sys.stdout.write(f"{number} {name}: {'delivered' if is_taken else 'NOT delivered'}\n")
     return EXIT_DONE if all(taken) else EXIT_FAILED

@@ -294,6 +294,7 @@ def _compiled(cfg: AppConfig, args: argparse.Namespace, columns_: Columns, logs:
     from stall_then_strike.research.replay.compiled import CompiledReplay
     from stall_then_strike.research.replay.kernel_rows import RowReader
 
+    logs.run.begin()
     reader, written, fills = RowReader(cfg), 0, DayFills(TradingCalendar(cfg.session))
 
     def write(log: Ints, started_ns: int, first_order_ns: int) -> None:

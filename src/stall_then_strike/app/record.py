@@ -133,7 +133,7 @@ async def _record(
             async with asyncio.TaskGroup() as tasks:
                 owned = [
                     tasks.create_task(recorder.wait_failed()),
-                    tasks.create_task(recorder.wait_ready(float(cfg.ws.connect_timeout_sec))),
+                    tasks.create_task(_begin(recorder, run, float(cfg.ws.connect_timeout_sec))),
                     tasks.create_task(_tell(recorder)),
                     tasks.create_task(watch_disks(disks, logger.warning)),
                 ]
@@ -144,6 +144,12 @@ async def _record(
             states = recorder.states()
     run.why = ending.why
     return _finish(states, ending.why)
+
+
+async def _begin(recorder: Recorder, run: RunFolder, limit_s: float) -> None:
+    """Wait for the first complete books; from then on it is the run that was asked for."""
+    await recorder.wait_ready(limit_s)
+    run.begin()
 
 
 async def _tell(recorder: Recorder) -> None:

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import argparse
 import math
+import shlex
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -149,16 +151,18 @@ def _run(cfg: AppConfig, args: argparse.Namespace) -> int:
 
 def _next_steps(cfg: AppConfig, args: argparse.Namespace) -> list[Step]:
     """What a newcomer can do after the run."""
-    folder = "" if args.log_dir == cli.LOGS else f" --log-dir {args.log_dir}"
+    sts, named = cli.as_typed("sts"), shlex.quote(str(args.log_dir))
+    folder = "" if args.log_dir == cli.LOGS else f" --log-dir {named}"
+    needs = "" if find_spec("polars") else " (needs the extra `research`; in a clone, first `make setup`)"
     steps = [
-        (f"sts report {args.log_dir}", "the run as one page of charts (needs the extra `research`)"),
-        (f"sts runs{folder}", "all runs; `sts why TIME` explains what was done then, and why"),
+        (f"{sts} report {named}", f"the run as one page of charts{needs}"),
+        (f"{sts} runs{folder}", "all runs; `sts why TIME` explains what was done then, and why"),
     ]
     if args.sim:
         venue = "" if cfg.exchange.name == BITFLYER else f" --venue {cfg.exchange.name}"
-        steps.append((f"run_paper{venue}", "on paper against the venue's public feed, without keys"))
+        steps.append((f"{cli.as_typed('run_paper')}{venue}", "on paper against the venue's public feed, without keys"))
     elif args.tape is None:
-        steps.append(("sts doctor", "what real orders would need; sends none"))
+        steps.append((f"{sts} doctor", "what real orders would need; sends none"))
     return steps
 
 

@@ -259,6 +259,7 @@ async def _until_stopped(
                 await venue.check_key()
             except NoAnswer as error:  # start anyway: the venue may answer later
                 logger.warning("the key could not be checked: {}", error)
+            run.begin()
             path, limit_s = heartbeat_path(cfg), float(cfg.watch.heartbeat_limit_sec)
             dog = Watchdog(
                 path, limit_s, venue, lambda title, text: alerts.send(AlertKind.WATCHDOG, title, text), clock=clock

@@ -68,7 +68,7 @@ class LatencyConfig(Section):
     )
 
     @model_validator(mode="after")
-    def _not_negative(self) -> Self:
+    def _can_be_drawn(self) -> Self:
         if self.kind is LatencyKind.SAMPLED and not self.file:
             raise ValueError("file: empty, and kind is sampled; accepted: a file with one latency in ms a line")
         if self.kind is LatencyKind.UNIFORM and self.spread_ms > self.median_ms:

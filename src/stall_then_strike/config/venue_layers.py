@@ -17,13 +17,12 @@ from pathlib import Path
 from typing import Final
 
 from stall_then_strike.config.layers import Tree, merge, read_file
-from stall_then_strike.config.venue import LIGHTER, venue_named
+from stall_then_strike.config.venue import LIGHTER, VENUES, venue_named
 from stall_then_strike.types.errors import ConfigError
 
 LIGHTER_FILE: Final = Path(__file__).with_name("defaults") / f"venue-{LIGHTER}.yml"
 """Lighter's defaults."""
 _EXCHANGES: Final = "XLIGHTER (or LIGHTER) or BITFLYER"
-_KNOWN: Final = (LIGHTER, "bitflyer")
 _IN_MEMORY: Final = "InMemoryLogsWriter"
 
 
@@ -63,7 +62,7 @@ def _of_exchanges(live: Tree) -> Tree:
         raise ConfigError(f"{where.origin}: live.exchanges: is not one exchange; accepted: one of {_EXCHANGES}")
     [(given, exchange)] = exchanges.value.items()
     at, name = f"live.exchanges.{given}", venue_named(given)
-    if name not in _KNOWN:
+    if name not in VENUES:
         raise ConfigError(f"{exchange.origin}: {at}: is not known; accepted: {_EXCHANGES}")
     _require_keys(exchange, at, ("connector", "universe"))
     connector = exchange.child("connector")

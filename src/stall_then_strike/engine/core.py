@@ -403,8 +403,8 @@ class Core:
             self._name_obstacles(account)
             if account.why_renew:
                 self.dispatch.actions.append(RenewFeed(why=account.why_renew))
-            if account.to_cancel and self.budget.may_cancel(now, len(account.to_cancel)):
-                self.dispatch.cancel_strangers(account.to_cancel)
+            if count := self.budget.cancellable(now, len(account.to_cancel)):
+                self.dispatch.cancel_strangers(account.to_cancel[:count])
 
     def _name_obstacles(self, account: Account) -> None:
         """Report, once each, orders that are not ours and would meet a refused close: the venue forbids self-trades."""

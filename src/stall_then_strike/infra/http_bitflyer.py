@@ -22,7 +22,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from decimal import Decimal
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 import aiohttp
@@ -74,6 +74,8 @@ MAX_PAGES: Final = 4
 """Most pages of executions in a report: 2,000 fills since the last one."""
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 """Five hundred orders are about 200 kB."""
+SIZES: Final = 100
+"""Sizes whose form on the wire is kept: a strategy's repeat."""
 CONNECT_SHARE: Final = 0.5
 """Share of the time limit within which a connection must be made; otherwise the call ends as NotSent."""
 _CHUNK_BYTES: Final = 64 * 1024
@@ -96,7 +98,7 @@ class SignedLine:
 
     def __init__(self, line: ReadyLine, base_url: str, credentials: Credentials) -> None:
         """``line`` must lead to ``base_url``, a host that may have signed requests (`credentials.may_sign_for`)."""
-        self._line, self._credentials = line, credentials
+        self._line, self._mac = line, credentials.mac()
         url = URL(base_url)
         self._before = url.raw_path.rstrip("/")
         host, version = url.host_port_subcomponent, pybotters.__version__
@@ -109,9 +111,11 @@ class SignedLine:
 
     def _request(self, path: str, body: bytes) -> bytes:
         timestamp = str(self._wall_ns() // NS_PER_MS)
-        signature = self._credentials.signature(f"{timestamp}POST{path}".encode() + body)
+        mac = self._mac.copy()
+        mac.update(f"{timestamp}POST{path}".encode() + body)
         head = (
-            f"POST {path} HTTP/1.1\r\n{self._always}ACCESS-TIMESTAMP: {timestamp}\r\nACCESS-SIGN: {signature}\r\n"
+            f"POST {path} HTTP/1.1\r\n{self._always}"
+            f"ACCESS-TIMESTAMP: {timestamp}\r\nACCESS-SIGN: {mac.hexdigest()}\r\n"
             f"Content-Length: {len(body)}\r\n\r\n"
         )
         return head.encode() + body
@@ -160,6 +164,7 @@ class BitflyerHttp:
         self._base_url = exchange.base_url
         self._product = exchange.product_code
         self._instrument = exchange.instrument()
+        self._size = lru_cache(maxsize=SIZES)(lambda size: exact_float(self._instrument.size(size)))
         self._read = AnswerReader(self._instrument)
         connect_s = timeout.total * CONNECT_SHARE
         self._timeout = aiohttp.ClientTimeout(
@@ -227,13 +232,13 @@ class BitflyerHttp:
             "product_code": self._product,
             "child_order_type": "MARKET" if price is None else "LIMIT",
             "side": side.value,
-            "size": exact_float(self._instrument.size(size)),
+            "size": self._size(size),
             "minute_to_expire": MINUTE_TO_EXPIRE,
             "time_in_force": time_in_force.value,
         }
         if price is not None:
-            yen = self._instrument.price(price)
-            body["price"] = int(yen) if yen == int(yen) else exact_float(yen)
+            whole, rest = divmod(price, self._instrument.ticks_per_one)
+            body["price"] = exact_float(self._instrument.price(price)) if rest else whole
         return self._post("sendchildorder", body, lambda text: self._read.acceptance(read_json(text)))
 
     # --- the account ------------------------------------------------------------------------------------------------
@@ -259,7 +264,7 @@ class BitflyerHttp:
         executions: list[Execution] = []
         for _ in range(MAX_PAGES):
             before = executions[-1].exec_id if executions else None
-            page = await ask(self.get_executions(after=since, before=before, count=PAGE))
+            page = await ask(self.get_executions(after=since, before=before))
             executions += page
             if len(page) < PAGE:
                 break
@@ -284,7 +289,6 @@ class BitflyerHttp:
         self,
         state: ReportedState | None = None,
         *,
-        order_id: OrderId | None = None,
         count: int = ORDERS_ASKED,
     ) -> tuple[ReportedOrder, ...]:
         """Orders, newest first, ACTIVE ones ahead."""
@@ -292,7 +296,6 @@ class BitflyerHttp:
             product_code=self._product,
             count=count,
             child_order_state=None if state is None else state.value,
-            child_order_acceptance_id=order_id,
         )
         orders = await self._get("me/getchildorders", query, self._read.orders)
         self.unreadable_orders = self._read.unreadable_orders
@@ -301,18 +304,15 @@ class BitflyerHttp:
     async def get_executions(
         self,
         *,
-        order_id: OrderId | None = None,
-        count: int = PAGE,
         before: ExecId | None = None,
         after: ExecId | None = None,
     ) -> tuple[Execution, ...]:
         """The account's fills, newest first, with ids between ``after`` and ``before``, both exclusive."""
         query = _query(
             product_code=self._product,
-            count=count,
+            count=PAGE,
             before=before,
             after=after or None,
-            child_order_acceptance_id=order_id,
         )
         page = await self._get("me/getexecutions", query, self._read.executions)
         return tuple(sorted(page, key=lambda execution: execution.exec_id, reverse=True))

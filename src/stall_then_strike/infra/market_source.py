@@ -70,7 +70,7 @@ class FeedStatistics:
     """How often a board message did not continue the one before it, at a venue that numbers them."""
 
 
-class MarketSource(Protocol):
+class InstrumentFeed(Protocol):
     """The feed of one instrument."""
 
     @property
@@ -127,7 +127,7 @@ class MarketSource(Protocol):
 class OfRecordings:
     """What every feed does with a recording."""
 
-    def on_recorded(self: MarketSource, text: str | None, recv_ns: int) -> MarketEvent | None:
+    def on_recorded(self: InstrumentFeed, text: str | None, recv_ns: int) -> MarketEvent | None:
         """Take one frame of a recording; None means that the recording was interrupted before this moment."""
         if text is not None:
             return self.on_text(text, recv_ns)

@@ -46,9 +46,9 @@ from loguru import logger
 from yarl import URL
 
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.infra.bitflyer.credentials import Credentials
 from stall_then_strike.infra.bitflyer.feed import EVENTS_CHANNEL, MarketFeed
 from stall_then_strike.infra.bitflyer.feeds import Feeds
-from stall_then_strike.infra.bitflyer.login import KeyPair
 from stall_then_strike.infra.bitflyer.private_feed import PrivateStatistics
 from stall_then_strike.infra.bitflyer.private_side import PrivateEvent, PrivateSide
 from stall_then_strike.infra.bitflyer.store import BitflyerStore, Board
@@ -135,7 +135,7 @@ class PyBotterSession:
         cfg: AppConfig,
         clock: ScaledClock,
         on_event: Callable[[SessionEvent], None],
-        credentials: KeyPair | None,
+        credentials: Credentials | None,
         others: Sequence[Callable[[SessionEvent], None]] = (),
     ) -> None: ...
 
@@ -144,7 +144,7 @@ class PyBotterSession:
         cfg: AppConfig,
         clock: ScaledClock,
         on_event: Callable[[MarketEvent], None] | Callable[[SessionEvent], None],
-        credentials: KeyPair | None = None,
+        credentials: Credentials | None = None,
         others: Sequence[Callable[[MarketEvent], None]] | Sequence[Callable[[SessionEvent], None]] = (),
     ) -> None:
         """Open nothing yet. For a host that is not bitFlyer's, `credentials.sign_for` must be active.

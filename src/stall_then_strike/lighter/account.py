@@ -23,6 +23,8 @@ from loguru import logger
 
 from stall_then_strike.infra.clock import Clock
 from stall_then_strike.lighter.client import LighterClient
+from stall_then_strike.lighter.handlers.account import AccountHandler
+from stall_then_strike.lighter.handlers.base import Unreadable
 from stall_then_strike.lighter.markets import Market, Markets
 from stall_then_strike.lighter.messages import (
     AccountFrame,
@@ -31,8 +33,6 @@ from stall_then_strike.lighter.messages import (
     OrdersFrame,
     StatsFrame,
     TransactionsFrame,
-    UnreadableFrame,
-    read_frame,
 )
 from stall_then_strike.lighter.private.account_report import Shown, look, look_at_fundings, report_of
 from stall_then_strike.lighter.private.account_values import AccountValues, BalanceValue, PositionValue
@@ -59,7 +59,8 @@ _log = logger.bind(channel="ws")
 class _Question:
     """A look at the account that several instruments have asked for."""
 
-    since: ExecId
+    since: dict[int, ExecId]
+    """By market index."""
     answer: asyncio.Future[Shown] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
@@ -87,6 +88,7 @@ class LighterAccountProcessor:
         self._sinks = tuple(sinks)
         self._events = OwnEvents(account_index, self._markets, clock.now_ns())
         self._values = AccountValues()
+        self._handler = AccountHandler(account_index)
         self._shown: set[str] = set()
         """The vital channels that have told their snapshot since the last gap."""
         self._waiting: _Question | None = None
@@ -126,8 +128,8 @@ class LighterAccountProcessor:
 
     def _on_message(self, kind: str, channel: str, message: dict[str, Any], recv_ns: int) -> None:
         try:
-            frame = read_frame(message)
-        except UnreadableFrame as error:
+            frame = self._handler.handle(message, recv_ns)
+        except Unreadable as error:
             self._on_unreadable(channel, str(error), recv_ns)
             return
         told = self._take(frame, recv_ns)
@@ -203,21 +205,21 @@ class LighterAccountProcessor:
         What other instruments ask at the same time is answered by the same calls, and only one of them counts those.
         Raises VenueError with the number of calls made.
         """
-        question = self._waiting
+        question, market = self._waiting, self._markets[number]
         if question is not None:
-            question.since = min(question.since, since)
+            question.since[market.market_index] = min(question.since.get(market.market_index, since), since)
             try:
                 shown, calls = await asyncio.shield(question.answer), 0
             except VenueError as error:
                 failure = NoAnswer(error.request, error.detail, code=error.code)
             else:
-                return report_of(shown, self._markets[number], self.account_index, since, calls=calls)
+                return report_of(shown, market, self.account_index, since, calls=calls)
             failure.calls = 0
             raise failure
-        shown = await self._look(since)
-        return report_of(shown, self._markets[number], self.account_index, since, calls=shown.calls)
+        shown = await self._look({market.market_index: since})
+        return report_of(shown, market, self.account_index, since, calls=shown.calls)
 
-    async def _look(self, since: ExecId) -> Shown:
+    async def _look(self, since: dict[int, ExecId]) -> Shown:
         """Ask for the account, for all who ask just now."""
         question = self._waiting = _Question(since)
         question.answer.add_done_callback(_read_error)

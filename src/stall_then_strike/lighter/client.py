@@ -132,10 +132,13 @@ class LighterClient:
         call = self._order.account_inactive_orders_without_preload_content
         return await self._orders("accountInactiveOrders", call, {"limit": limit})
 
-    async def trades(self, cursor: str | None = None, limit: int = 100) -> tuple[list[dict[str, Any]], str | None]:
-        """The account's trades, newest first, and where the next page begins; None at the end."""
-        page = {} if cursor is None else {"cursor": cursor}
-        query = {"sort_by": "trade_id", "sort_dir": "desc", "limit": limit, **page}
+    async def trades(
+        self, market_index: int | None = None, cursor: str | None = None, limit: int = 100
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        """The account's trades in one market or in all, newest first, and where another page begins."""
+        given = {"cursor": cursor, "market_id": market_index}
+        part = {name: value for name, value in given.items() if value is not None}
+        query = {"sort_by": "trade_id", "sort_dir": "desc", "limit": limit, **part}
         body = await self._private("trades", self._order.trades_without_preload_content, query)
         following = body.get("next_cursor")
         return _rows(body, "trades"), following if isinstance(following, str) and following else None
@@ -256,7 +259,7 @@ def _rows(body: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
 def _decode(text: str) -> dict[str, Any] | None:
     try:
         body = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return body if isinstance(body, dict) else None
 

@@ -1,4 +1,4 @@
-"""Every message of Lighter's WebSocket, as values. Nothing is lost: fields that are not named here are kept as extras.
+"""The messages of Lighter's WebSocket as values. Nothing is lost: fields that are not named here are kept as extras.
 
 The wire of 2025 and that of 2026 are both read: fields that came later are optional. Absent means zero (Go leaves zeros
 out), a null list means an empty one, and in an update of an account an empty or absent map means *unchanged*.
@@ -235,21 +235,6 @@ class Transaction(Wire):
     event_info: str = ""
 
 
-class Quote(Wire):
-    """Best price of one side; empty texts without one."""
-
-    price: Amount = ""
-    size: Amount = ""
-
-
-class Best(Wire):
-    """Best prices of a market."""
-
-    s: str = ""
-    a: Quote | None = None
-    b: Quote | None = None
-
-
 # --- frames ----------------------------------------------------------------------------------------------------------
 
 
@@ -304,20 +289,6 @@ class MarketStatsFrame(Frame):
         return [given] if isinstance(given, MarketStats) else list(given.values())
 
 
-class TickerFrame(Frame):
-    """ticker."""
-
-    ticker: Best
-    nonce: int = 0
-    timestamp: int = 0
-
-
-class HeightFrame(Frame):
-    """height."""
-
-    height: int
-
-
 class AccountFrame(Frame):
     """account_all and account_all_positions. A map that is empty or absent means unchanged, not flat."""
 
@@ -362,18 +333,6 @@ class TransactionsFrame(Frame):
     txs: list[Transaction] | None = None
 
 
-class Hello(Frame):
-    """The venue's greeting."""
-
-    session_id: str = ""
-
-
-class Shutdown(Frame):
-    """The venue will close the connection."""
-
-    close_in_ms: int = 0
-
-
 class ErrorDetail(Wire):
     """The venue's code and words."""
 
@@ -388,14 +347,6 @@ class ErrorFrame(Wire):
     id: str | None = None
 
 
-class SendAnswer(Frame):
-    """The answer to a transaction, or a batch, that was sent over the socket."""
-
-    id: str | None = None
-    code: int = 200
-    tx_hash: str | list[str] | None = None
-
-
 AnyFrame = Frame | ErrorFrame
 
 _BY_KIND: Final[Mapping[str, type[Frame]]] = {
@@ -403,8 +354,6 @@ _BY_KIND: Final[Mapping[str, type[Frame]]] = {
     "trade": TradesFrame,
     "market_stats": MarketStatsFrame,
     "spot_market_stats": MarketStatsFrame,
-    "ticker": TickerFrame,
-    "height": HeightFrame,
     "account_all": AccountFrame,
     "account_market": AccountFrame,
     "account_all_positions": AccountFrame,
@@ -414,8 +363,6 @@ _BY_KIND: Final[Mapping[str, type[Frame]]] = {
     "account_orders": OrdersFrame,
     "user_stats": StatsFrame,
     "account_tx": TransactionsFrame,
-    "connected": Hello,
-    "shutdown": Shutdown,
 }
 
 
@@ -424,15 +371,9 @@ class UnreadableFrame(ValueError):
 
 
 def read_frame(message: Mapping[str, Any]) -> AnyFrame:
-    """A decoded message as a value; of an unknown type, a plain `Frame` with extras. Raises UnreadableFrame."""
+    """A decoded message as a value; a plain `Frame` with extras if its type has no class. Raises UnreadableFrame."""
     kind = str(message.get("type", ""))
-    chosen: type[AnyFrame]
-    if "error" in message:
-        chosen = ErrorFrame
-    elif kind.startswith("jsonapi/"):
-        chosen = SendAnswer
-    else:
-        chosen = _BY_KIND.get(kind.partition("/")[2] or kind, Frame)
+    chosen: type[AnyFrame] = ErrorFrame if "error" in message else _BY_KIND.get(kind.partition("/")[2], Frame)
     try:
         return chosen.model_validate(message)
     except ValidationError as error:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -84,6 +85,7 @@ class LighterWebSocketManager(BaseWebSocketManager):
         self._tokens = tokens
         self._minute = RollingWeight(messages_per_min)
         self._private_since_s = 0.0
+        self._refused_s = -math.inf
         self._waiting: dict[str, asyncio.Future[Message]] = {}
         self._sent = 0
         self.errors: dict[int, int] = {}
@@ -105,16 +107,6 @@ class LighterWebSocketManager(BaseWebSocketManager):
     def market_stats(market_index: int | None = None) -> str:
         """Prices and funding of a market, or of all."""
         return f"market_stats/{'all' if market_index is None else market_index}"
-
-    @staticmethod
-    def ticker(market_index: int) -> str:
-        """Best prices of a market."""
-        return f"ticker/{market_index}"
-
-    @staticmethod
-    def height() -> str:
-        """The height of the chain."""
-        return "height"
 
     @staticmethod
     def of_account(kind: str, account_index: int, market_index: int | None = None) -> str:
@@ -215,9 +207,19 @@ class LighterWebSocketManager(BaseWebSocketManager):
         if isinstance(code, int):
             self.errors[code] = self.errors.get(code, 0) + 1
             _log.warning("{}: error {} ({})", self.url, code, str(error.get("message"))[:200] if error else "")
-            if code == _INVALID_AUTH and self._tokens is not None:
-                self._tokens.forget()
-                self._renew_private("its token was refused", only_silent=True)
+            if code == _INVALID_AUTH:
+                self._on_refused_token()
+
+    def _on_refused_token(self) -> None:
+        """Ask once more with a new token. Each channel is refused for itself, and only the first asks for all.
+
+        If that is refused too, the subscriptions go without an answer, and the next connection asks.
+        """
+        now_s = asyncio.get_running_loop().time()
+        if self._tokens is not None and now_s - self._refused_s >= self.rules.answer_s:
+            self._refused_s = now_s
+            self._tokens.forget()
+            self._renew_private("its token was refused", only_silent=True)
 
     def ping_frame(self) -> Mapping[str, Any]:
         """The venue's own ping, which it answers with a pong."""

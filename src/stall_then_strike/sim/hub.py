@@ -366,7 +366,10 @@ class RealtimeHub:
             max_msg_size=_MAX_REQUEST_BYTES,
             timeout=_CLOSE_HANDSHAKE_S,
         )
-        await ws.prepare(request)
+        try:
+            await ws.prepare(request)
+        except ConnectionError:
+            return ws  # the client has left; the server finds the same when it ends the request
         session = self._new_session(request, self._notify)
         connection = Connection(request, ws, session, self._queue_frames, self._reply_trouble)
         if session.greeting is not None:

@@ -14,7 +14,7 @@ from stall_then_strike.sim.faults.injector import FaultInjector
 from stall_then_strike.sim.faults.kinds import TX_REFUSALS, Site
 from stall_then_strike.sim.faults.lighter_frames import LighterFrames
 from stall_then_strike.sim.lighter.lighter_venue import OK, LighterVenue
-from stall_then_strike.sim.lighter.realtime.channel_names import Subject, Topic
+from stall_then_strike.sim.lighter.realtime.channel_names import Subject
 from stall_then_strike.sim.lighter.realtime.live_feed import LiveFeed
 from stall_then_strike.sim.lighter.realtime.stream import INVALID_AUTH, INVALID_CHANNEL, LARGEST_BATCH, Accepted
 from stall_then_strike.sim.lighter.transactions import Refusal, Transaction, TxType
@@ -51,9 +51,7 @@ class LighterDesk:
     def check_subject(self, subject: Subject) -> None:
         """Raise Refusal unless there is such a market or account."""
         if subject.market is not None and subject.market not in self._venue.pits:
-            raise _no_channel(subject)
-        if not subject.has_pool or (subject.topic is Topic.SPOT_MARKET_STATS and subject.market is not None):
-            raise _no_channel(subject)
+            raise Refusal(INVALID_CHANNEL, f"Invalid Channel:  ({subject.topic})")
         if subject.account is not None:
             self._venue.account(subject.account)
 
@@ -66,7 +64,7 @@ class LighterDesk:
             account = self._venue.authenticate(token, now_ns)
         except Refusal as refusal:
             raise Refusal(refusal.code, f"{refusal.message}: {subject.wire}") from None
-        if account != subject.account and not subject.opens_to_anybody:
+        if account != subject.account:
             raise Refusal(INVALID_AUTH, f"invalid auth: account index mismatch: {subject.wire}")
 
     def snapshot(self, subject: Subject) -> str | None:
@@ -102,7 +100,3 @@ class LighterDesk:
     def _refusal(self) -> Refusal | None:
         fault = self._faults.take(Site.TX, self._feed.now_ns)
         return None if fault is None else Refusal(fault.code, TX_REFUSALS[fault.code])
-
-
-def _no_channel(subject: Subject) -> Refusal:
-    return Refusal(INVALID_CHANNEL, f"Invalid Channel:  ({subject.topic})")

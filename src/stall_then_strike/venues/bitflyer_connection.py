@@ -21,7 +21,7 @@ from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.infra.http_bitflyer import BitflyerHttp, SignedLine
 from stall_then_strike.infra.line.own_machine import is_own_machine
 from stall_then_strike.infra.line.ready_line import ReadyLine
-from stall_then_strike.infra.market_source import MarketSource
+from stall_then_strike.infra.market_source import InstrumentFeed
 from stall_then_strike.infra.pyb_session import PyBotterSession
 from stall_then_strike.infra.watch.pauses import Pause
 from stall_then_strike.types.dto import LimitReading
@@ -46,7 +46,7 @@ class BitflyerConnection:
         first, *others = self._sinks()
         self.session = PyBotterSession(cfg, clock, first, credentials, others)
         self.session.on_pause = self._on_pause
-        self.feeds: Sequence[MarketSource] = self.session.feeds.all
+        self.feeds: Sequence[InstrumentFeed] = self.session.feeds.all
         self.https: Sequence[BitflyerHttp] = ()
         self.desks: Sequence[Desk] = ()
         self._line: ReadyLine | None = None

@@ -12,7 +12,7 @@ from stall_then_strike.config.venue import LIGHTER
 from stall_then_strike.infra.bitflyer.credentials import load_credentials
 from stall_then_strike.infra.bitflyer.feed import MarketFeed
 from stall_then_strike.infra.clock import ScaledClock
-from stall_then_strike.infra.market_source import MarketSource
+from stall_then_strike.infra.market_source import InstrumentFeed
 from stall_then_strike.lighter.market_feed import LighterMarketFeed
 from stall_then_strike.lighter.markets import configured_market
 from stall_then_strike.lighter.signing.account_keys import load_lighter_account
@@ -39,7 +39,7 @@ class Venue(Generic[_A]):
     """Start the venue on loopback, with an account. Returns the configuration with its addresses."""
     simulated: Callable[[AppConfig, int], Iterator[tuple[int, str]]]
     """The frames of the embedded exchange's markets in virtual time, from a moment on, with their stamps."""
-    recorded: Callable[[AppConfig], Sequence[MarketSource]]
+    recorded: Callable[[AppConfig], Sequence[InstrumentFeed]]
     """Decoders of recorded frames, one for each instrument."""
     cancel_all: Callable[[AppConfig, _A], AbstractAsyncContextManager[CancelsAll]]
     """The watchdog's hand. Raises ConfigError for an address that keys are not used at."""

@@ -14,7 +14,7 @@ from typing import Any, NoReturn, Protocol, Self
 from stall_then_strike.engine.gateway import OrderGateway, Reply, Request
 from stall_then_strike.engine.venue.rules import VenueRules
 from stall_then_strike.infra.line.frame_tap import FrameTap
-from stall_then_strike.infra.market_source import MarketSource
+from stall_then_strike.infra.market_source import InstrumentFeed
 from stall_then_strike.infra.orderbook_view import OwnQuote
 from stall_then_strike.infra.watch.pauses import Pause
 from stall_then_strike.types.dto import (
@@ -201,7 +201,7 @@ class Connection(Protocol):
         ...
 
     @property
-    def feeds(self) -> Sequence[MarketSource]:
+    def feeds(self) -> Sequence[InstrumentFeed]:
         """The market data of each instrument, in the order of the configuration."""
         ...
 

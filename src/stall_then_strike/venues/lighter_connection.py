@@ -11,7 +11,7 @@ from loguru import logger
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.infra.line.clock_skew import ClockSkew
-from stall_then_strike.infra.market_source import MarketSource
+from stall_then_strike.infra.market_source import InstrumentFeed
 from stall_then_strike.infra.watch.pauses import Pause
 from stall_then_strike.lighter.client import ask_time
 from stall_then_strike.lighter.factory import LighterFactory, LighterParts, market_parts
@@ -39,7 +39,7 @@ class LighterConnection:
         self._skew = ClockSkew()
         self._parts: LighterParts | None = None
         self._session: LighterSession | None = None
-        self.feeds: Sequence[MarketSource] = ()
+        self.feeds: Sequence[InstrumentFeed] = ()
         self.desks: Sequence[Desk] = ()
 
     async def __aenter__(self) -> Self:

@@ -41,9 +41,9 @@ class LighterHand:
         """``key`` is the index of an API key that ``signer`` has; ``has_own_key``: the trader uses another one."""
         self._signer, self._calls, self._key, self._clock = signer, calls, key, clock
         self._has_own_key = has_own_key
-        self._next_ns = 0
+        self._next_ns = self._down_ns = 0
         self.is_set = False
-        """Whether the venue's switch is set by us."""
+        """Whether the venue's switch is set by us, or may be."""
 
     async def send(self) -> None:
         """Cancel all orders at once. Raises AuthRefused or NoAnswer unless the venue accepted it."""
@@ -61,19 +61,21 @@ class LighterHand:
         now_ns = self._clock.now_ns()
         if not self._has_own_key or now_ns < self._next_ns:
             return
-        self._next_ns = now_ns + EVERY_NS
+        self._next_ns, self._down_ns = now_ns + EVERY_NS, 0
         await self._try(CancelAll(at_ms=(now_ns + AHEAD_NS) // NS_PER_MS), is_set=True)
 
     async def stand_down(self) -> None:
-        """Take the switch back: the trader has stopped in good order."""
-        if self.is_set:
-            self._next_ns = 0
+        """Take the switch back: the trader has stopped in good order. If that fails, it is tried again later."""
+        now_ns = self._clock.now_ns()
+        if self.is_set and now_ns >= self._down_ns:
+            self._next_ns, self._down_ns = 0, now_ns + EVERY_NS
             await self._try(CancelAll(at_ms=0), is_set=False)
 
     async def _try(self, intent: CancelAll, *, is_set: bool) -> None:
         try:
             await self._submit(intent)
         except (AuthRefused, NoAnswer) as error:
+            self.is_set = self.is_set or isinstance(error, NoAnswer)
             logger.warning("the venue's own cancel-all could not be {}: {}", "set" if is_set else "taken back", error)
         else:
             if is_set is not self.is_set:

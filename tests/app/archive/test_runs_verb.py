@@ -149,3 +149,19 @@ def test_a_folder_without_runs_is_named(tmp_path: Path, said: Callable[[], str])
     assert "no runs" in said()
     assert main(["--log-dir", str(tmp_path / "absent")]) == 2
     assert "absent: no such folder" in said()
+
+
+@pytest.mark.parametrize("name", ["../precious", "{precious}", "link"])
+def test_a_run_folder_of_somebody_else_leads_nowhere_else(
+    root: Path, tmp_path_factory: pytest.TempPathFactory, name: str
+) -> None:
+    run, precious = RunList(root).all[0], tmp_path_factory.mktemp("home") / "precious"
+    for folder in (precious, root / "precious"):
+        folder.mkdir()
+        (folder / "letters").touch()
+    (run.files.folder / "link").symlink_to(precious)
+    assert run.record is not None
+    named = name.format(precious=precious)
+    run.record.model_copy(update={"instruments": ("FX_BTC_JPY", named)}).write(run.files.record)
+    main(["prune", *ALWAYS, "--keep-trades", "--yes", "--log-dir", str(root)])
+    assert [(folder / "letters").exists() for folder in (precious, root / "precious")] == [True, True]

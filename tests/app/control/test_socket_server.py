@@ -37,6 +37,18 @@ with socket.socket(socket.AF_UNIX) as line:
 """
 
 
+ASK = """
+import asyncio, os, sys
+from pathlib import Path
+from stall_then_strike.app.control.socket_client import NoRun, ask
+os.setgid(65534), os.setuid(65534)
+try:
+    sys.stdout.write(asyncio.run(ask(Path(sys.argv[1]), "POST", "halt", {})).text)
+except NoRun as error:
+    sys.stdout.write(str(error))
+"""
+
+
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
     """A folder that all users may enter."""
@@ -59,10 +71,10 @@ async def served(folder: Path) -> AsyncIterator[tuple[OnStage, Path]]:
         assert not path.exists()
 
 
-async def knock(path: Path) -> str:
+async def knock(path: Path, program: str = KNOCK) -> str:
     """What another user hears."""
     done = await asyncio.to_thread(
-        subprocess.run, [sys.executable, "-c", KNOCK, path], capture_output=True, text=True, timeout=30, check=True
+        subprocess.run, [sys.executable, "-c", program, path], capture_output=True, text=True, timeout=30, check=True
     )
     return done.stdout
 
@@ -76,6 +88,17 @@ async def test_another_user_is_not_let_in(open_folder: Path) -> None:
         assert await knock(path) in ("b''", "ConnectionResetError", "BrokenPipeError")
         assert stage.events == []
         assert (await ask(path, "GET", "status")).is_done
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+async def test_another_users_socket_is_not_believed(open_folder: Path) -> None:
+    async with served(open_folder) as (stage, path):
+        os.chown(path, 12_345, -1)
+        path.chmod(0o666)
+        assert "it belongs to user 12345" in await knock(path, ASK)
+        assert stage.events == []
+        os.chown(path, 0, -1)
+        assert "belongs" not in await knock(path, ASK), "root may serve anybody, and then does not let in"
 
 
 async def test_status_of_a_run_can_be_read(tmp_path: Path) -> None:

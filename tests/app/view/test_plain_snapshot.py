@@ -9,7 +9,8 @@ from typing import Any
 import orjson
 import pytest
 
-from stall_then_strike.app.view.plain_snapshot import encoded, snapshot_of
+from stall_then_strike import __version__
+from stall_then_strike.app.view.plain_snapshot import OtherVersion, answer_of, encoded, snapshot_in, snapshot_of
 from stall_then_strike.app.view.snapshot import Snapshot
 from tests.app.view.snapshots import BAD, EMPTY, FULL, LIVE, TWO
 
@@ -39,6 +40,18 @@ def test_another_versions_fields_are_left_out_or_have_their_default() -> None:
 
 NOT_ONE = [None, [], {}, {"ts_ns": "now", "mode": "x", "instruments": []}]
 WRONG = [told_of(LIVE) | {"mode": 7}, told_of(LIVE) | {"pnl_limit": "x"}]
+
+
+def test_an_answer_that_cannot_be_read_names_both_versions() -> None:
+    answer = orjson.loads(answer_of(LIVE, "fine"))
+    assert (snapshot_in(answer), answer["version"], answer["text"]) == (LIVE, __version__, "fine")
+    for told in ({**answer, "version": "9.1", "snapshot": WRONG[0]}, {"version": "9.1", "text": "fine"}):
+        with pytest.raises(
+            OtherVersion, match=rf"the run is of version 9\.1, this program of {__version__}, which can"
+        ):
+            snapshot_in(told)
+    with pytest.raises(OtherVersion, match="of version not told"):
+        snapshot_in({})
 
 
 @pytest.mark.parametrize("content", [*NOT_ONE, *WRONG])

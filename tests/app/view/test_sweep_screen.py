@@ -6,7 +6,7 @@ import io
 
 from rich.console import Console
 
-from stall_then_strike.app.view.sweep_screen import SweepProgress, best_table, failures, luck, short_names
+from stall_then_strike.app.view.sweep_screen import SweepProgress, best_table, failures, luck
 from stall_then_strike.research.sweep.overfitting import DeflatedSharpe
 from tests.research.sweep.test_drive import record
 from tests.research.sweep.test_plan import plan
@@ -52,10 +52,8 @@ def test_the_deflated_ratio_in_words() -> None:
     assert "unknown" in luck(None, plan())
 
 
-def test_failures_and_names_are_short() -> None:
+def test_failures_are_short() -> None:
     lines = failures([record(n, "all", None) for n in range(9)])
     assert lines[0] == "9 of 9 runs failed:"
     assert lines[-1] == "... and 4 more in runs.parquet"
     assert failures([record(0, "all", 1.0)]) == []
-    names = ["paper.order_latency.median_ms", "paper.cancel_latency.median_ms", "strategy.ttl_ms"]
-    assert short_names(names) == [*names[:2], "ttl_ms"]

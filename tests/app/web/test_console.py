@@ -36,7 +36,7 @@ def test_without_the_extra_it_says_what_to_install(tmp_path: Path) -> None:
     assert done.returncode == EXIT_USAGE
     assert done.stderr == (
         "console: needs nicegui from the extra console, which is not installed; "
-        "accepted: pip install 'stall-then-strike[console]'\n"
+        "accepted: pip install 'stall-then-strike[console]', in a clone `make setup`\n"
     )
 
 

@@ -13,11 +13,21 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from stall_then_strike import __version__
+from stall_then_strike.app.control.socket_name import short_name
 from stall_then_strike.app.view.plain_snapshot import encoded
+from stall_then_strike.app.web.drawing.console_words import Words
+from stall_then_strike.app.web.drawing.panes import state_pane
 from stall_then_strike.app.web.guard import SOCKET
+from stall_then_strike.app.web.poller import Poller
+from stall_then_strike.config.models import AppConfig
+from stall_then_strike.infra.clock import SystemClock
+from stall_then_strike.infra.logs.run_folder import RunFolder
 from stall_then_strike.types.dto import NS_PER_S
 from tests.app.view.snapshots import LIVE
 from tests.app.web.console_rig import TOKEN, Console, console
+from tests.e2e.commands import run as sent
+from tests.waiting import until
 
 VIEWERS, ENOUGH = 20, 16
 _LIMIT_S = 100.0
@@ -40,8 +50,9 @@ class Daemon:
         app.router.add_get("/status", self.status)
         runner = web.AppRunner(app)
         await runner.setup()
-        await web.UnixSite(runner, str(path)).start()
         try:
+            with short_name(path) as name:
+                await web.UnixSite(runner, name).start()
             yield
         finally:
             await runner.cleanup()
@@ -105,16 +116,47 @@ async def test_many_viewers_cost_the_daemon_what_one_costs(tmp_path: Path) -> No
                     task.cancel()
 
 
-async def test_a_daemon_that_answers_nonsense_is_told(tmp_path: Path) -> None:
+async def test_a_daemon_of_another_version_is_told(tmp_path: Path) -> None:
+    daemon, logs = Daemon(), tmp_path / "logs"
+
+    async def other(request: web.Request) -> web.Response:
+        return web.json_response({"version": "9.1", "text": "up", "snapshot": {"ts_ns": "never"}})
+
+    daemon.status = other  # type: ignore[method-assign]
+    with RunFolder(logs, AppConfig(), "paper", "https://v") as run:
+        async with daemon.at(run.files.socket):
+            plain = await asyncio.to_thread(sent, "ctl", "status", "--log-dir", logs)
+            assert (plain.returncode, plain.stdout) == (0, "up\n")
+            whole = await asyncio.to_thread(sent, "ctl", "status", "--json", "--log-dir", logs)
+            assert (whole.returncode, whole.stdout) == (1, "")
+            assert whole.stderr.startswith(f"ctl: the run is of version 9.1, this program of {__version__}, which ")
+            poller = Poller(lambda: run.files.socket, lambda: True, SystemClock())
+            asking = asyncio.create_task(poller.run())
+            await until(lambda: poller.seen.number > 0)
+            asking.cancel()
+            for language, badge in (("en", "another version"), ("ja", "版の不一致")):
+                shown = state_pane(poller.seen, 0, Words(language))
+                assert badge in shown
+                assert "9.1" in shown
+                assert __version__ in shown
+
+
+@pytest.mark.parametrize("answer", [{"text": "", "snapshot": {"ts_ns": "never"}}, [], None])
+async def test_a_daemon_that_answers_nonsense_is_told(tmp_path: Path, answer: object) -> None:
     daemon, logs = Daemon(), tmp_path / "logs"
     logs.mkdir()
 
     async def nonsense(request: web.Request) -> web.Response:
-        return web.json_response({"text": "", "snapshot": {"ts_ns": "never"}})
+        daemon.asked += 1
+        return web.json_response(answer)
 
     daemon.status = nonsense  # type: ignore[method-assign]
     async with daemon.at(logs / "control.sock"):
         with console(logs, tmp_path / "console") as shown:
-            async with visitor(shown) as session, session.get(f"{shown.address}/metrics") as answer:
-                assert answer.status == 503
+            asked = daemon.asked
+            async with visitor(shown) as session, asyncio.timeout(_LIMIT_S):
+                while daemon.asked < asked + 2:
+                    async with session.get(f"{shown.address}/metrics") as told:
+                        assert told.status == 503
+                    await asyncio.sleep(0.1)
             assert shown.process.poll() is None

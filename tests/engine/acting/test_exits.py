@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from stall_then_strike.types.dto import BookStatus, Command, OrderEventKind, Reason
-from tests.engine.core_rig import BUY, MIN, SELL, config
+from stall_then_strike.engine.strategy import Quote, Wish
+from stall_then_strike.types.dto import BookStatus, CallsMade, Command, OrderEventKind, Reason
+from stall_then_strike.types.instrument import Lots, Ticks
+from tests.engine.core_rig import BUY, MIN, SELL, Desk, at, config
 from tests.engine.live_desk import LiveDesk, settled_desk, struck
+from tests.engine.toys import Puppet
 from tests.engine.venue.reports import listed
 
 K = OrderEventKind
@@ -125,3 +128,25 @@ def test_the_cancel_of_an_order_that_no_list_shows_is_asked_for_rarely() -> None
     desk.tell(desk.ms + 1, K.REGISTERED, ask.client_order_id)
     desk.wait(desk.ms + 1_100, alive_ms=100)
     assert len(desk.cancels) == before + 1, "one that came to life is cancelled at once"
+
+
+def test_of_more_quotes_than_calls_are_left_as_many_are_cancelled_as_leave_some_for_the_close() -> None:
+    """D8: forty quotes of a grid rest, and other calls have used up the share of a strike."""
+    puppets: list[Puppet] = []
+    desk = Desk(PATIENT, strategy=lambda cfg, unit: puppets.append(Puppet(cfg, unit)) or puppets[0])
+    desk.status(0)
+    desk.board(0)
+    quotes = [Quote(key, BUY, Ticks(9_000 - key), Lots(MIN), 0) for key in range(1, 41)]
+    puppets[0].wish = Wish(tuple(quotes), Reason.STRATEGY)
+    desk.board(20, 10_001)
+    desk.accept(30, *(quote.client_order_id for quote in desk.quotes))
+    desk.filled(40, desk.quotes[0])
+    desk.feed(CallsMade(ts_ns=at(50), calls=400), 50)
+    desk.control(60, Command.HALT)
+    assert [len(cancel.order_ids) for cancel in desk.cancels] == [30]
+    for name in desk.cancels[0].order_ids:
+        desk.cancelled(100, name.removeprefix("V-"))
+    for quote in desk.quotes[31:]:
+        desk.tell(60_040, OrderEventKind.EXPIRED, quote.client_order_id)
+    desk.wait(60_100, alive_ms=50)
+    assert [(close.side, close.size) for close in desk.closes] == [(SELL, MIN)]

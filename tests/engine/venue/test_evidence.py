@@ -321,6 +321,20 @@ def test_an_order_never_seen_is_dead_only_after_its_expiry_and_a_margin(has_name
     assert order.state is S.REJECTED
 
 
+@pytest.mark.parametrize(("cancelled_ms", "refused"), [(60_300, True), (60_300, False), (59_000, True)])
+def test_an_accepted_order_whose_cancel_is_refused_after_its_expiry_has_ended(cancelled_ms: int, refused: bool) -> None:
+    """Its events were lost, such as in a process that stood still: A10, A11."""
+    orders = Orders()
+    order = sent(orders)
+    tell(orders, K.ACCEPTED, order_id="V-a", ms=200)
+    look(orders, 30_000)
+    orders.cancel_sent(order, at(cancelled_ms))
+    if refused:
+        tell(orders, K.CANCEL_FAILED, ms=cancelled_ms + 100)
+    is_over = refused and cancelled_ms > 60_200
+    assert look(orders, 63_000) == ([K.EXPIRED] if is_over else [])
+
+
 def test_a_cancel_that_did_nothing_is_found_and_free_to_be_repeated() -> None:
     orders = Orders()
     order = working(orders)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -27,6 +28,7 @@ class Server:
     head: bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
     writers: list[asyncio.StreamWriter] = field(default_factory=list)
     paths: list[bytes] = field(default_factory=list)
+    after_answer: Callable[[], None] = lambda: None
 
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.writers.append(writer)
@@ -36,6 +38,7 @@ class Server:
                 self.paths.append(path)
                 await self.may_answer.wait()
                 writer.write(self.head + path)
+                self.after_answer()
         writer.close()
 
 
@@ -123,6 +126,12 @@ async def test_answer_that_comes_too_late_is_nobodys() -> None:
         assert len(line) == CONNECTIONS - 1
         assert [await call(line, n) for n in range(2, 9)] == [f"/{n}" for n in range(2, 9)]
         await until(lambda: len(line) == CONNECTIONS)
+
+
+async def test_answer_that_came_while_the_process_was_stopped_is_read() -> None:
+    async with opened() as (line, server):
+        server.after_answer = lambda: time.sleep(0.1)
+        assert await call(line, 1, limit_s=0.05) == "/1"
 
 
 async def test_answer_of_a_cancelled_call_is_nobodys() -> None:

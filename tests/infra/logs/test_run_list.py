@@ -39,6 +39,7 @@ with RunFolder(Path(sys.argv[1]), AppConfig(), "live", "https://v", journal=Path
 def a_run(root: Path, mode: Mode = "backtest", *names: str) -> Iterator[RunLogs]:
     """A run with fills of these orders."""
     with RunFolder(root, CFG, mode, "https://v") as run, RunLogs(run, CFG) as logs:
+        run.begin()
         fills(logs, *names)
         yield logs
         run.why, run.exit_code = "end of tape", 0
@@ -87,6 +88,25 @@ def test_a_name_that_is_taken_gets_a_number(tmp_path: Path) -> None:
     assert [run.name for run in made] == [each.name for each in RunList(tmp_path).all]
     assert len({run.name for run in made}) == 3
     assert all("Z-paper-sim-bitflyer" in run.name for run in made)
+
+
+def test_a_run_that_does_not_begin_leaves_the_link_where_it_was(tmp_path: Path) -> None:
+    for rows in (("a",), ("b",)):
+        with a_run(tmp_path, "live", *rows):
+            pass
+    with RunFolder(tmp_path, CFG, "live", "https://v") as run:
+        run.why = "not started"
+    known = RunList(tmp_path)
+    assert (tmp_path / "latest").readlink() == Path(known.all[1].name)
+    assert known.chosen(["latest"]) == known.chosen(()) == [known.all[1]]
+    (tmp_path / "latest").unlink()
+    assert known.chosen(["latest"]) == [known.all[1]], "without a link, the newest with rows"
+
+
+def test_empty_folders_of_csvs_are_no_run(tmp_path: Path) -> None:
+    for kind in ("trades", "orders", "decisions"):
+        (tmp_path / kind).mkdir()
+    assert RunList(tmp_path).all == []
 
 
 def test_a_record_tells_of_the_run_and_the_link_leads_to_it(tmp_path: Path) -> None:

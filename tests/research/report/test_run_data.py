@@ -113,7 +113,7 @@ def test_drawdown_is_the_deepest_fall_also_between_fills(folder: Path, mids: Pat
 
 def test_fill_ratio_by_age_and_spread(folder: Path) -> None:
     fate = run_of(folder).fate
-    assert (fate.quotes, fate.touched, fate.whole, fate.unmatched) == (3, 2, 2, 0)
+    assert (fate.quotes, fate.touched, fate.whole) == (3, 2, 2)
     assert [(found.low, found.filled.n, found.filled.value) for found in fate.by_age] == [(250, 2, 0.5), (500, 1, 1.0)]
     assert [(found.low, found.filled.n) for found in fate.by_spread] == [(1_000, 2), (2_000, 1)]
 

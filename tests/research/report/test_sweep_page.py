@@ -18,7 +18,7 @@ from stall_then_strike.research.report.page import plotly_script
 from stall_then_strike.research.report.run_sections import Page
 from stall_then_strike.research.report.sweep_charts import KEYS_ALONE, LINES, PAIRS
 from stall_then_strike.research.report.sweep_data import SetFigures, read_sweep
-from stall_then_strike.research.report.sweep_scales import Scale, by_weight, front, pairs
+from stall_then_strike.research.report.sweep_scales import Scale, by_weight, front, key_text, pairs
 from stall_then_strike.research.report.sweep_sections import sweep_page
 from stall_then_strike.research.report.sweep_words import rank_agreement
 from tests.research.report.page_checks import assert_plotlys
@@ -209,6 +209,11 @@ def test_values_of_a_search_are_put_into_bins_and_lines_are_limited(tmp_path: Pa
     lines = next(section for section in page.sections if section.key == "parallel").figures[0]["data"]
     assert sum(trace["x"].count(None) for trace in lines) == LINES
     assert f"{LINES} of 1,400 sets" in text_of(page)
+
+
+def test_a_key_is_named_whole_if_its_last_part_is_anothers_too() -> None:
+    names = ["paper.order_latency.median_ms", "paper.cancel_latency.median_ms", "strategy.ttl_ms"]
+    assert [key_text(name, names) for name in names] == [*names[:2], "ttl_ms"]
 
 
 def test_bins_hold_about_the_same_and_every_value_has_a_place() -> None:

@@ -39,7 +39,7 @@ def size_of(paths: list[Path]) -> int:
 
 
 def _goes(files: RunFiles, *, keep_trades: bool) -> Iterator[Path]:
-    others = set(files.each[1:])
+    others = {folder for folder in files.each[1:] if not folder.is_symlink()}
     kept = {files.folder / "trades", files.settings, *others} if keep_trades else set[Path]()
     yield from sorted(path for path in files.folder.iterdir() if path not in kept | {files.record})
     if keep_trades:

@@ -38,8 +38,8 @@ async def listen(
     async with BitflyerConnection(cfg, clock, account) as connection:
         watch.attach(connection)
         (http,) = connection.https
-        questions = Questions(http, cfg.exchange.product_code, watch.deviations, watch.answers, clock)
-        manners = Manners(cfg.exchange.ws_url, cfg.exchange.product_code, watch.deviations, clock)
+        questions = Questions(http, cfg.exchange.product_code, watch.deviations, watch.answers)
+        manners = Manners(cfg.exchange.ws_url, cfg.exchange.product_code, watch.deviations)
 
         async def ask(*, provokes: bool) -> None:
             await questions.ask_public(provokes=provokes)
@@ -96,7 +96,6 @@ async def listen_and_ask(
             "a run would not start: the feed",
             expected=f"{awaited} within ws.connect_timeout_sec",
             seen=str(error),
-            at_ns=clock.now_ns(),
             is_grave=True,
         )
 

@@ -13,7 +13,6 @@ from stall_then_strike.app.contact.assumed.answer_check import AnswerCheck
 from stall_then_strike.app.contact.assumed.deviations import Deviations
 from stall_then_strike.app.contact.assumed.documented import FUNDING_HOURS
 from stall_then_strike.infra.bitflyer.error_table import Answer
-from stall_then_strike.infra.clock import Clock
 from stall_then_strike.infra.http_bitflyer import BitflyerHttp
 from stall_then_strike.types.dto import ReportedState
 from stall_then_strike.types.errors import VenueError
@@ -35,11 +34,9 @@ class _Refused(NamedTuple):
 class Questions:
     """One product's questions over the client that trading uses."""
 
-    def __init__(
-        self, http: BitflyerHttp, product: str, deviations: Deviations, check: AnswerCheck, clock: Clock
-    ) -> None:
+    def __init__(self, http: BitflyerHttp, product: str, deviations: Deviations, check: AnswerCheck) -> None:
         """``check`` gets every answer from now on."""
-        self._http, self._product, self._found, self._check, self._clock = http, product, deviations, check, clock
+        self._http, self._product, self._add, self._check = http, product, deviations.add, check
         self._last: Answer | None = None
         http.on_answer = self._on_answer
 
@@ -76,7 +73,7 @@ class Questions:
         await self._told("me/getchildorders", http.get_child_orders())
         active = await self._told("me/getchildorders", http.get_child_orders(ReportedState.ACTIVE))
         if active is not None and any(order.state is not ReportedState.ACTIVE for order in active):
-            self._say(
+            self._add(
                 "me/getchildorders ignores child_order_state", "only ACTIVE orders", "others as well", is_grave=True
             )
         await self._check_pages("me/getexecutions")
@@ -85,7 +82,7 @@ class Questions:
             "me/gettradingcommission", http.ask("me/gettradingcommission", product_code=self._product)
         )
         if isinstance(rate, dict) and rate.get("commission_rate") != 0:
-            self._say("the commission is not 0", "0 on Crypto CFD", str(rate.get("commission_rate")), is_grave=True)
+            self._add("the commission is not 0", "0 on Crypto CFD", str(rate.get("commission_rate")), is_grave=True)
         if provokes:
             await self._refused(_Refused("me/getcollateral", {}, 401, -500))
 
@@ -97,7 +94,7 @@ class Questions:
         try:
             return await question
         except VenueError as error:
-            self._say(
+            self._add(
                 f"{path} fails", "an answer that the parser reads", str(error), is_grave=True, example=self._body()
             )
             return None
@@ -112,12 +109,12 @@ class Questions:
         except VenueError as error:
             code = error.code
         if self._last is None:
-            self._say(f"{call.path} has no answer", f"HTTP {call.http_status}", "none")
+            self._add(f"{call.path} has no answer", f"HTTP {call.http_status}", "none")
         elif (self._last.status, code) != (call.http_status, call.code):
             expected = f"HTTP {call.http_status}" + (f" with code {call.code}" if call.code else "")
             seen = f"HTTP {self._last.status}" + (f" with code {code}" if code else "")
             what = " ".join(call.query.values()) or ("without a signature" if signs is False else "as such")
-            self._say(f"the refusal of {call.path} {what}", expected, seen, example=self._body())
+            self._add(f"the refusal of {call.path} {what}", expected, seen, example=self._body())
 
     def _forget(self) -> None:
         """The next answer is another question's."""
@@ -134,14 +131,14 @@ class Questions:
             row.get("market_type") for row in rows if isinstance(row, dict) and self._product == row.get("product_code")
         ]
         if markets is not None and kinds != ["FX"]:
-            self._say("the market's type", f"{self._product} once, with market_type FX", str(kinds), example=markets)
+            self._add("the market's type", f"{self._product} once, with market_type FX", str(kinds), example=markets)
 
     def _check_funding(self, answer: Any) -> None:
         date = answer.get("next_funding_rate_settledate") if isinstance(answer, dict) else None
         hour = date[11:13] if isinstance(date, str) else ""
         if hour.isdigit() and int(hour) not in FUNDING_HOURS:
             hours = " or ".join(map(str, FUNDING_HOURS))
-            self._say("the hour of the funding", f"{hours} UTC", hour, example=answer)
+            self._add("the hour of the funding", f"{hours} UTC", hour, example=answer)
 
     async def _check_pages(self, path: str) -> None:
         """Whether a list obeys ``count``, and ends before ``before``."""
@@ -149,16 +146,12 @@ class Questions:
         if not first:
             return
         if len(first) > _FEW:
-            self._say(f"{path} ignores count", f"{_FEW} rows", f"{len(first)} rows", is_grave=True)
+            self._add(f"{path} ignores count", f"{_FEW} rows", f"{len(first)} rows", is_grave=True)
         second = await self._page(path, min(first))
         if second and max(second) >= min(first):
-            self._say(f"{path} ignores before", "only older rows", "the same ones again", is_grave=True)
+            self._add(f"{path} ignores before", "only older rows", "the same ones again", is_grave=True)
 
     async def _page(self, path: str, before: int | None) -> Sequence[int]:
         rows = await self._told(path, self._http.ask(path, product_code=self._product, count=_FEW, before=before))
         ids = [row.get("id") for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
         return [number for number in ids if type(number) is int]
-
-    def _say(self, name: str, expected: str, seen: str, *, is_grave: bool = False, example: object = None) -> None:
-        at_ns = self._clock.now_ns()
-        self._found.add(name, expected=expected, seen=seen, at_ns=at_ns, example=example, is_grave=is_grave)

@@ -113,7 +113,7 @@ class Rehearsal:
             self._since_ns = now_ns
         self._tries += 1
         price = self._free_price(Ticks(market.best_bid_price * (10_000 - self._distance) // 10_000))
-        self._want(Side.BUY, price, now_ns)
+        self._want(price, now_ns)
         self._timeline.order_wished(price, self.size, now_ns)
         self.stage = Stage.RESTING
 
@@ -139,7 +139,7 @@ class Rehearsal:
         if not self._has_trip or holding.position:
             self._finish("the order far from the market was filled" if holding.position else "")
             return
-        self._want(Side.BUY, Ticks(market.best_ask_price + market.best_ask_price // _REACH), now_ns)
+        self._want(Ticks(market.best_ask_price + market.best_ask_price // _REACH), now_ns)
         self._timeline.mark(BOUGHT, now_ns)
         self.stage = Stage.BUYING
 
@@ -150,10 +150,10 @@ class Rehearsal:
         elif now_ns - self._since_ns > _FILL_NS:
             self._finish("the order at the market was not filled")
 
-    def _want(self, side: Side, price: Ticks, now_ns: int) -> None:
+    def _want(self, price: Ticks, now_ns: int) -> None:
         self._key += 1
         self._since_ns = now_ns
-        self._quotes = (Quote(self._key, side, price, self.size, _WISHED_MS),)
+        self._quotes = (Quote(self._key, Side.BUY, price, self.size, _WISHED_MS),)
 
     def _wish(self, reason: Reason, now_ns: int) -> Wish:
         is_over = self.stage in {Stage.DONE, Stage.FAILED}

@@ -85,17 +85,15 @@ class Rehearsing:
             raise RuntimeError("it was not begun")
         watch, found = self.watch, self.watch.deviations
         figures = watch.finish(is_closed=True)
-        at_ns = watch.stream.last_ns
-        self.timeline.judge(found, at_ns, has_trip=self.has_trip)
+        self.timeline.judge(found, has_trip=self.has_trip)
         if self.strategy.stage is not Stage.DONE:
             seen = self.strategy.why or f"it ended while: {self.strategy.stage.value}"
-            found.add("rehearsal: not done", expected="all steps", seen=seen, at_ns=at_ns, is_grave=True)
+            found.add("rehearsal: not done", expected="all steps", seen=seen, is_grave=True)
         if not is_confirmed:
             found.add(
                 "rehearsal: the end is not confirmed",
                 expected="the venue reports no order and no position of ours",
                 seen="not so; look at the log, and at the account",
-                at_ns=at_ns,
                 is_grave=True,
             )
         return watch, figures

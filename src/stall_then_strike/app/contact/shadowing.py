@@ -24,7 +24,7 @@ from stall_then_strike.app.trader.live_alerts import SHADOW
 from stall_then_strike.app.trader.live_run import LiveRun
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.bitflyer.credentials import Credentials
-from stall_then_strike.infra.clock import ScaledClock
+from stall_then_strike.infra.clock import ScaledClock, SystemClock
 from stall_then_strike.infra.line.frame_tap import Taps
 from stall_then_strike.lighter.signing.account_keys import LighterAccount
 from stall_then_strike.venues.bitflyer_connection import BitflyerConnection
@@ -41,7 +41,7 @@ class Shadowing:
 
     def __init__(self) -> None:
         """Before the run."""
-        self.deviations = Deviations(Masking())
+        self.deviations = Deviations(Masking(), SystemClock())
         self.connection: ShadowConnection | None = None
         self.folder: Path | None = None
         """The run's; None before it."""
@@ -67,12 +67,12 @@ class Shadowing:
             self._watch.attach(behind)
             self.deviations = self._watch.deviations
         elif cfg is not None and isinstance(behind, LighterConnection) and isinstance(account, LighterAccount):
-            self.deviations = Deviations(Masking(partial(without_account, account)))
+            self.deviations = Deviations(Masking(partial(without_account, account)), run.trader.clock)
             self._streams = streams_of(cfg, account, self.deviations)
             earlier = behind.session.tap  # a recording
             behind.session.tap = Taps([*([] if earlier is None else [earlier]), *self._streams])
         else:
-            self.deviations = Deviations(Masking(account.redact))
+            self.deviations = Deviations(Masking(account.redact), run.trader.clock)
 
     def _on_change(self, change: Change) -> None:
         """Something happened on the real account: it is told, and not acted on."""
@@ -80,7 +80,7 @@ class Shadowing:
         if run is None:
             return
         is_new = change.name not in self.deviations.names
-        self.deviations.add(change.name, expected=_UNCHANGED, seen=change.seen, at_ns=run.trader.clock.now_ns())
+        self.deviations.add(change.name, expected=_UNCHANGED, seen=change.seen)
         logger.log("WARNING" if is_new else "INFO", "not of this run: {}: {}", change.name, change.detail)
         if is_new:
             run.trader.remember(SHADOW, f"{change.name}: {change.detail}")
@@ -95,8 +95,7 @@ class Shadowing:
         for stream in self._streams:
             stream.finish(stream.last_ns, 0)
         if error:
-            at_ns = 0 if self._run is None else self._run.trader.clock.now_ns()
-            self.deviations.add("a live run would fail", "it runs to its end", error, at_ns, is_grave=True)
+            self.deviations.add("a live run would fail", "it runs to its end", error, is_grave=True)
 
     def done(self) -> str:
         """What a live run would have sent."""

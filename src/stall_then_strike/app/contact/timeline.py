@@ -149,7 +149,7 @@ class Timeline:
 
     # --- judging
 
-    def judge(self, deviations: Deviations, now_ns: int, *, has_trip: bool) -> None:
+    def judge(self, deviations: Deviations, *, has_trip: bool) -> None:
         """Note the steps that did not happen, or late."""
         for step in STEPS:
             if step.is_of_trip and not has_trip:
@@ -158,18 +158,17 @@ class Timeline:
             if took_ns is None:
                 deviations.add(
                     f"rehearsal: not seen: {step.name}", expected=f"within {step.within_s:g} s", seen="nothing",
-                    at_ns=now_ns, is_grave=True,
+                    is_grave=True,
                 )  # fmt: skip
             elif took_ns > step.within_s * NS_PER_S:
                 deviations.add(
                     f"rehearsal: late: {step.name}",
                     expected=f"within {step.within_s:g} s of: {step.after}",
                     seen=f"after {took_ns / NS_PER_S:.2f} s",
-                    at_ns=self.stamps[step.name],
                 )
         for problem in self.problems:
             name = f"rehearsal: {problem.partition(':')[0]}"
-            deviations.add(name, expected="no refusal and no lost answer", seen=problem, at_ns=now_ns, is_grave=True)
+            deviations.add(name, expected="no refusal and no lost answer", seen=problem, is_grave=True)
 
     def lines(self, *, has_trip: bool) -> Iterator[str]:
         """The steps with their times, a step a line."""

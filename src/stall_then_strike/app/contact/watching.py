@@ -44,7 +44,7 @@ class Watch:
     def __init__(self, cfg: AppConfig, account: Credentials | None, clock: Clock) -> None:
         """Without an account the private channel is not expected."""
         self.cfg, self._clock = cfg, clock
-        self.deviations = Deviations(Masking() if account is None else Masking(account.redact))
+        self.deviations = Deviations(Masking() if account is None else Masking(account.redact), clock)
         self.streams = [
             StreamCheck(each, self.deviations, is_private=account is not None, account=cfg)
             for each in cfg.by_instrument()
@@ -73,13 +73,11 @@ class Watch:
         finding = clock_finding(http.skew, self.cfg.risk.max_clock_skew_sec)
         if finding.verdict is not Verdict.OK and self.answers.calls:
             expected = "our clock and the venue's Date agree within half of risk.max_clock_skew_sec"
-            self.deviations.add(
-                "the clock", expected=expected, seen=finding.text, at_ns=now_ns, is_grave=finding.exit_code != 0
-            )
+            self.deviations.add("the clock", expected=expected, seen=finding.text, is_grave=finding.exit_code != 0)
         for stream in self.streams:
             stream.finish(now_ns, http.skew.skew_ns() or 0)
         if binary := self._connection.session.feed.statistics().refused.get(Refusal.BINARY):
-            self.deviations.add("binary frames", expected="text frames alone", seen=f"{binary}", at_ns=now_ns)
+            self.deviations.add("binary frames", expected="text frames alone", seen=f"{binary}")
         return Figures(
             listened_s=(now_ns - self._start_ns) / 1e9,
             connections=self.stream.connects,

@@ -13,7 +13,7 @@ from stall_then_strike.app.control.verbs import MEANING, Verb, one_line
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_USAGE, command
 from stall_then_strike.app.shell.command_parser import command_parser
-from stall_then_strike.app.view.plain_snapshot import snapshot_of
+from stall_then_strike.app.view.plain_snapshot import OtherVersion, snapshot_in
 from stall_then_strike.app.view.snapshot import as_plain
 from stall_then_strike.infra.logs.run_list import Run, RunList
 from stall_then_strike.types.errors import ConfigError
@@ -84,9 +84,10 @@ async def _command(args: argparse.Namespace) -> int:
         told = await ask(path, "GET", _STATUS)
         if args.json and told.is_done:
             try:
-                shown = as_plain(snapshot_of(told.content.get("snapshot")))
-            except ValueError as error:  # a run of another version
-                raise NoRun(f"{path}: {error}") from error
+                shown = as_plain(snapshot_in(told.content))
+            except OtherVersion as error:
+                sys.stderr.write(f"ctl: {error}\n")
+                return EXIT_FAILED
             cli.print_json(shown)
             return EXIT_DONE
         return _tell(told)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -28,20 +29,30 @@ class NoRun(Exception):
 
 
 async def ask(path: Path, method: str, what: str, body: dict[str, str] | None = None) -> Told:
-    """Send one request. Raises NoRun."""
+    """Send one request. Raises NoRun, also for a socket that another user has put there."""
     try:
+        _check_owner(path)
         with short_name(path) as name:
             async with (
                 aiohttp.ClientSession(connector=aiohttp.UnixConnector(name), timeout=_LIMIT) as session,
                 session.request(method, f"http://daemon/{what}", json=body) as answer,
             ):
                 raw = await answer.content.read(_MOST_BYTES)
-                while more := await answer.content.read(_MOST_BYTES):
+                while (more := await answer.content.read(_MOST_BYTES)) and len(raw) <= _MOST_BYTES:
                     raw += more
                 content = orjson.loads(raw) if answer.content_type == "application/json" else {}
+                if not isinstance(content, dict):
+                    raise NoRun(f"{path}: no run answers there")
                 return Told(answer.status == 200, content.get("text") or raw.decode(errors="replace"), content)
     except TimeoutError as error:
         raise NoRun(f"{path}: no answer in {_LIMIT.total:.0f} s") from error
     except (aiohttp.ClientError, OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise NoRun(f"{path}: {why}") from error
+
+
+def _check_owner(path: Path) -> None:
+    """Raise NoRun for the socket of a user who is neither us nor root; OSError if there is none."""
+    me, owner = os.geteuid(), path.stat().st_uid
+    if me and owner not in (0, me):
+        raise NoRun(f"{path}: it belongs to user {owner}, whose answers are not believed")

@@ -25,7 +25,7 @@ from stall_then_strike.app.control.command_desk import CommandDesk
 from stall_then_strike.app.control.doorway import MOST_BYTES, Doorway, plain_answer
 from stall_then_strike.app.control.socket_name import short_name
 from stall_then_strike.app.control.verbs import Act, Verb, one_line
-from stall_then_strike.app.view.plain_snapshot import encoded
+from stall_then_strike.app.view.plain_snapshot import answer_of
 from stall_then_strike.app.view.snapshot import Snapshot
 from stall_then_strike.app.view.summary import minute_line
 from stall_then_strike.types.errors import ConfigError
@@ -33,7 +33,7 @@ from stall_then_strike.types.errors import ConfigError
 _CREDENTIALS: Final = struct.Struct("3i")  # pid, uid, gid (unix(7))
 
 
-class Order(BaseModel):
+class CommandBody(BaseModel):
     """The body of a command."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
@@ -86,7 +86,7 @@ class SocketServer:
         seen = self._snapshot()
         if seen is not self._seen:
             self._seen = seen
-            self._encoded = encoded({"text": status_text(seen), "snapshot": seen})
+            self._encoded = answer_of(seen, status_text(seen))
         answer = web.Response(body=self._encoded, content_type="application/json")
         answer.force_close()
         return answer
@@ -103,12 +103,12 @@ class SocketServer:
 
     async def _command(self, request: web.Request) -> web.Response:
         try:
-            order = Order.model_validate_json(await request.read() or b"{}")
+            body = CommandBody.model_validate_json(await request.read() or b"{}")
         except ValidationError as error:
             wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
             return plain_answer(f"not understood: {wrong}", 400)
-        act = Act(Verb(request.path[1:]), f"{self._doorway.guest(request)} over the socket", one_line(order.reason))
-        done = await self._desk.act(act, order.seen)
+        act = Act(Verb(request.path[1:]), f"{self._doorway.guest(request)} over the socket", one_line(body.reason))
+        done = await self._desk.act(act, body.seen)
         return _json({"done": done.is_done, "text": done.text}, 200 if done.is_done else 409)
 
 

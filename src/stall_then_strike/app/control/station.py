@@ -29,7 +29,7 @@ _STATUS_S: Final = 10.0
 """How often systemd is told the status if it does not watch."""
 
 
-class Seen(Protocol):
+class SnapshotMaker(Protocol):
     """What makes the snapshots of a run."""
 
     def snapshot(self) -> Snapshot:
@@ -42,7 +42,7 @@ class Seen(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class RunParts:
     """What the station needs of a run."""
 
     cfg: ControlConfig
@@ -50,7 +50,7 @@ class Run:
     """Where the control socket is made."""
     trader: Commanded
     ending: Ending
-    observer: Seen
+    observer: SnapshotMaker
     histograms: Histograms
     screen: Screen
     settings: Settings | None
@@ -59,7 +59,7 @@ class Run:
 class Station:
     """One run's. ``run`` is a task of the run; it neither ends nor fails before it is cancelled."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: RunParts) -> None:
         """Nothing is opened yet."""
         self._run = run
         reloading = None if run.settings is None else Reloading(run.settings, run.trader)

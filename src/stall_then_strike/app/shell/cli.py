@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import shlex
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -229,8 +231,18 @@ def extra_needed(extra: str, otherwise: str = "") -> Iterator[None]:
         instead = f", or {otherwise}" if otherwise else ""
         raise ConfigError(
             f"needs {package} from the extra {extra}, which is not installed; "
-            f"accepted: pip install 'stall-then-strike[{extra}]'{instead}"
+            f"accepted: pip install 'stall-then-strike[{extra}]', in a clone `make setup`{instead}"
         ) from error
+
+
+def as_typed(command: str) -> str:
+    """How a shell in this folder finds one of our commands: by its name, or by the path of this environment's."""
+    own = Path(sys.executable).with_name(command)
+    found = shutil.which(command)
+    if not own.exists() or (found is not None and Path(found).parent.resolve() == own.parent.resolve()):
+        return command
+    here = Path.cwd()
+    return shlex.quote(str(own.relative_to(here) if own.is_relative_to(here) else own))
 
 
 def answer_to(question: str) -> str:

@@ -109,6 +109,7 @@ def _run(opening: Opening, duration_s: float | None) -> int:
             mode=run.mode.partition("-")[0],
             through=opening.through,
             settings=None if opening.settings is None else Settings(opening.cfg, opening.settings),
+            begun=run.begin,
             attend=lambda run: opening.attend(run, ending),
         )
         with asyncio.Runner(loop_factory=cli.loop_factory()) as runner:

@@ -19,7 +19,7 @@ from loguru import logger
 
 from stall_then_strike.app.control.metrics_text import Histograms
 from stall_then_strike.app.control.reloading import Settings
-from stall_then_strike.app.control.station import Run, Station
+from stall_then_strike.app.control.station import RunParts, Station
 from stall_then_strike.app.shell import cli
 from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_HALTED, EXIT_USAGE
 from stall_then_strike.app.shell.ending import Ending
@@ -102,6 +102,8 @@ class LiveParts:
     through: Through = directly
     settings: Settings | None = None
     """How to read the settings anew; None if they cannot be."""
+    begun: Callable[[], None] = lambda: None
+    """Called once feed and private channel are live."""
     attend: Callable[[LiveRun], None] = lambda run: None
     """Told of the run before it begins."""
 
@@ -275,6 +277,7 @@ class LiveRun:
             observer.restart(self._clock.now_ns())
             station.ready()
             if not self._ending.wanted.is_set():
+                self._parts.begun()
                 logger.info("feed and private channel are live: {}", self._cfg.exchange.ws_url)
                 text = f"{', '.join(self._cfg.products)}, {self._mode}"
                 self._parts.alerts.send(AlertKind.START, "started", text)
@@ -312,7 +315,7 @@ class LiveRun:
         parts, trader = self._parts, self.trader
         histograms = Histograms(decision=trader.latency, round_trip=trader.round_trip, lag=self._lag.histogram)
         return Station(
-            Run(
+            RunParts(
                 cfg=self._cfg.control,
                 socket=RunFiles(parts.folder).socket,
                 trader=trader,

@@ -16,7 +16,7 @@ from stall_then_strike.engine.core import Core
 from stall_then_strike.engine.executor import OrderExecutor
 from stall_then_strike.engine.portfolio import Portfolio
 from stall_then_strike.infra.clock import ScaledClock
-from stall_then_strike.infra.market_source import MarketSource
+from stall_then_strike.infra.market_source import InstrumentFeed
 from stall_then_strike.infra.orderbook_view import OwnQuote
 from stall_then_strike.types.dto import (
     Changes,
@@ -39,7 +39,7 @@ class LivePlace:
 
     core: Core
     """Made with an account, and restored."""
-    feed: MarketSource
+    feed: InstrumentFeed
     logs: RowLog
     desk: Desk
     """Sends this instrument's orders, and knows whether the displayed book has them."""

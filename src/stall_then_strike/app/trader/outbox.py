@@ -166,15 +166,17 @@ class TaskOutbox:
             await self._answered.wait()
 
     def _set_off_waiting(self, tasks: asyncio.TaskGroup) -> None:
-        """Start sending the waiting actions, as far as the limit of actions in flight allows."""
+        """Send the waiting actions, as far as the limit of actions in flight allows; then see to their answers."""
+        begun: list[Later[None]] = []
         while self._failure is None and self._waiting.actions and self.in_flight < MOST_IN_FLIGHT:
             batch = self._next_batch()
             try:
-                sending = self._begin(batch)
+                begun.append(self._begin(batch))
             except Exception as error:  # noqa: BLE001 - raised by `send`, as that of an answer is
                 self._fail(error)
-                return
-            self.in_flight += 1
+            else:
+                self.in_flight += 1
+        for sending in begun:
             tasks.create_task(self._follow(sending))
 
     def _begin(self, batch: Sequence[Action]) -> Later[None]:

@@ -20,7 +20,7 @@ from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.bitflyer.feeds import Feeds
 from stall_then_strike.infra.clock import Clock
 from stall_then_strike.infra.line.frame_tap import FrameTap, Taps
-from stall_then_strike.infra.market_source import MarketSource
+from stall_then_strike.infra.market_source import InstrumentFeed
 from stall_then_strike.tapes.event_log import Beginnings, EventLog
 from stall_then_strike.tapes.salvage import RecordFolder
 from stall_then_strike.tapes.sequence import Numbered
@@ -35,7 +35,7 @@ _EMBEDDED: Final = "the embedded exchange"
 class _TapeOfEach(Taps):
     """One connection's frames, on the tape of their instrument. What names none is on the tape of each."""
 
-    def __init__(self, tapes: Sequence[FrameTap], names: Feeds[MarketSource]) -> None:
+    def __init__(self, tapes: Sequence[FrameTap], names: Feeds[InstrumentFeed]) -> None:
         super().__init__(tapes)
         self._names = names
 

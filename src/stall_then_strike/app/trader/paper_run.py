@@ -12,7 +12,7 @@ from loguru import logger
 
 from stall_then_strike.app.control.metrics_text import Histograms
 from stall_then_strike.app.control.reloading import Settings
-from stall_then_strike.app.control.station import Run, Station
+from stall_then_strike.app.control.station import RunParts, Station
 from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_HALTED
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.shell.first_of import first_of
@@ -30,7 +30,7 @@ from stall_then_strike.infra.clock import Clock, ScaledClock, SystemClock, Virtu
 from stall_then_strike.infra.journal.batch import BatchedJournal
 from stall_then_strike.infra.journal.care import JournalCare
 from stall_then_strike.infra.logs.run_logs import RunLogs
-from stall_then_strike.infra.market_source import MarketEvent, MarketSource
+from stall_then_strike.infra.market_source import InstrumentFeed, MarketEvent
 from stall_then_strike.infra.watch.disk_watch import DiskWatch, watch_disks, written_folders
 from stall_then_strike.tapes.event_log import Beginnings
 from stall_then_strike.tapes.sequence import Numbered
@@ -91,7 +91,7 @@ class PaperRun:
 
     async def virtual(
         self,
-        feeds: Sequence[MarketSource],
+        feeds: Sequence[InstrumentFeed],
         messages: Iterable[Numbered],
         *,
         mode: str,
@@ -118,13 +118,17 @@ class PaperRun:
         def on_market(event: MarketEvent, started_ns: int | None) -> None:
             trader.on_market(event, started_ns, decoder.number)
 
+        def begin(now_ns: int) -> None:
+            self._logs.run.begin()
+            observer.restart(now_ns)
+
         paced, decoder = not math.isinf(speed), SeveralFeeds(feeds)
         run = VirtualRun(
             trader,
             clock,
             decoder,
             pacer=(lambda start_ns: ScaledClock(speed, start_ns)) if paced else None,
-            on_start=observer.restart,
+            on_start=begin,
             flush=flush,
             on_market=on_market,
         )
@@ -143,14 +147,14 @@ class PaperRun:
             raise TapeError(f"no board snapshot of {' and '.join(silent)} in {run.messages} messages")
         return code
 
-    def _trader(self, cfg: AppConfig, clock: Clock, feeds: Sequence[MarketSource]) -> PaperTrader:
+    def _trader(self, cfg: AppConfig, clock: Clock, feeds: Sequence[InstrumentFeed]) -> PaperTrader:
         (feed, logs), *others = zip(feeds, self._logs.each, strict=True)
         return PaperTrader(cfg, clock, feed, logs, self._journal, others=others)
 
     def _shown(self, tasks: asyncio.TaskGroup, trader: PaperTrader, observer: Observer) -> list[asyncio.Task[None]]:
         """Show a run that takes its time, and let it be commanded."""
         station = Station(
-            Run(
+            RunParts(
                 cfg=self._cfg.control,
                 socket=self._logs.run.files.socket,
                 trader=trader,
@@ -173,6 +177,7 @@ class PaperRun:
         ended: str,
     ) -> int:
         """Trade in virtual time; ``running`` is a coroutine that drives ``run``. Nothing is shown or recorded."""
+        self._logs.run.begin()
         async with asyncio.TaskGroup() as tasks:
             owned = self._watchers(tasks, trader, run)
             await running
@@ -216,6 +221,7 @@ class PaperRun:
             await self._ready(session, speed)
             observer.restart(clock.now_ns())
             if not self.ending.wanted.is_set():
+                self._logs.run.begin()
                 logger.info("feed is live: {}", cfg.exchange.ws_url)
             async with asyncio.TaskGroup() as tasks:
                 owned = self._start_tasks(tasks, trader, connection, clock)
@@ -289,7 +295,7 @@ class PaperRun:
         return EXIT_DONE if halted is None else EXIT_HALTED
 
 
-def recorded_feeds(cfg: AppConfig) -> Feeds[MarketSource]:
+def recorded_feeds(cfg: AppConfig) -> Feeds[InstrumentFeed]:
     """The feeds of all instruments, for messages that do not come over a connection."""
     return Feeds(venue_of(cfg).recorded(cfg))
 

@@ -13,7 +13,7 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from stall_then_strike.app.trader.trader import PaperTrader
 from stall_then_strike.infra.clock import Clock, VirtualClock, perf_ns
-from stall_then_strike.infra.market_source import MarketEvent, MarketSource
+from stall_then_strike.infra.market_source import InstrumentFeed, MarketEvent
 from stall_then_strike.sim.paper import STOP_NS
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import FeedError
@@ -41,7 +41,7 @@ class RecordedFeed(Protocol[M]):
 class SeveralFeeds:
     """The feeds of several instruments as one decoder: a message is the number of its instrument, and its text."""
 
-    def __init__(self, feeds: Sequence[MarketSource]) -> None:
+    def __init__(self, feeds: Sequence[InstrumentFeed]) -> None:
         """In the order of the instruments."""
         self._feeds = tuple(feeds)
         self.number = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, Self
 
 from rich import box
@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from stall_then_strike.infra.clock import perf_ns
+from stall_then_strike.research.report.sweep_scales import key_text
 from stall_then_strike.research.sweep.overfitting import DeflatedSharpe
 from stall_then_strike.research.sweep.plan import Plan
 from stall_then_strike.research.sweep.result import front, is_known, out_of_sample, ranked
@@ -107,7 +108,7 @@ def best_table(records: Sequence[Record], plan: Plan, count: int) -> Table:
     table = _table(
         f"best of {len(best) - unknown:,} parameter sets, by {plan.objectives[0]}",
         "set",
-        *short_names(plan.keys),
+        *_names(plan),
         *figures,
     )
     on_front = front(best, plan.objectives, plan.min_fills) if len(plan.objectives) > 1 else set()
@@ -144,7 +145,7 @@ def fold_table(records: Sequence[Record], plan: Plan) -> Table:
     quote = _quote(plan)
     figures = (f"train {quote}", f"test {quote}", "train Sharpe", "test Sharpe", "rank")
     title = "out of sample: chosen on the train span, tried on the test span"
-    table = _table(title, "fold", "set", *short_names(plan.keys), *figures)
+    table = _table(title, "fold", "set", *_names(plan), *figures)
     for row in rows:
         table.add_row(
             str(row["fold"]),
@@ -190,10 +191,8 @@ def failures(records: Sequence[Record]) -> list[str]:
     return [f"{len(bad):,} of {len(records):,} runs failed:", *lines] if bad else []
 
 
-def short_names(keys: Any) -> list[str]:
-    """Keys without their sections, unless that is ambiguous."""
-    last = [key.rpartition(".")[2] for key in keys]
-    return [name if last.count(name) == 1 else key for key, name in zip(keys, last, strict=True)]
+def _names(plan: Plan) -> Iterator[str]:
+    return (key_text(key, tuple(plan.keys)) for key in plan.keys)
 
 
 def _table(title: str, *columns: str) -> Table:

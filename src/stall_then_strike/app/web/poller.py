@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from stall_then_strike.app.control.socket_client import NoRun, ask
-from stall_then_strike.app.view.plain_snapshot import snapshot_of
+from stall_then_strike.app.view.plain_snapshot import OtherVersion, snapshot_in
 from stall_then_strike.app.view.snapshot import Snapshot
 from stall_then_strike.app.web.tracks import Tracks
 from stall_then_strike.infra.clock import Clock
@@ -33,6 +33,8 @@ class Seen:
     """When it was received, on the console's clock."""
     problem: str = ""
     """Why there was no later answer; empty if there was one."""
+    other: str = ""
+    """The version of the run, if it answers and cannot be understood."""
 
 
 class Poller:
@@ -69,8 +71,9 @@ class Poller:
             told = await ask(self.path, "GET", "status")
             if not told.is_done:
                 raise NoRun(told.text)
-            snapshot = snapshot_of(told.content["snapshot"])
-        except (NoRun, ValueError, KeyError) as error:
-            return Seen(number=number, snapshot=last.snapshot, at_ns=last.at_ns, problem=str(error) or "no answer")
+            snapshot = snapshot_in(told.content)
+        except (NoRun, OtherVersion) as error:
+            other = error.run if isinstance(error, OtherVersion) else ""
+            return Seen(number=number, snapshot=last.snapshot, at_ns=last.at_ns, problem=str(error), other=other)
         self.tracks.add(snapshot)
         return Seen(number=number, snapshot=snapshot, at_ns=self._clock.now_ns())

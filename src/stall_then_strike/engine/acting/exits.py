@@ -76,12 +76,12 @@ class Exits:
 
     def _send_cancels(self, now_ns: int) -> tuple[Action, ...]:
         due = [(order, name) for order, name, at_ns in self._unsent_cancels() if now_ns >= at_ns]
-        if not due or not self._budget.may_cancel(now_ns, len(due)):
+        if not (due and (count := self._budget.cancellable(now_ns, len(due)))):
             return ()
         reason = due[0][0].cancel_reason
         if reason is None:
             raise AssertionError("only orders with a cancel reason are due")
-        return (self._dispatch.cancel(due, reason),)
+        return (self._dispatch.cancel(due[:count], reason),)
 
     def _unsent_cancels(self) -> Sequence[tuple[Order, OrderId, int]]:
         """Quotes with an order id whose cancel is wanted but not in flight, and when it may be sent."""

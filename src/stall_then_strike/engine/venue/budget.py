@@ -41,6 +41,9 @@ _HALVINGS: Final = 12
 _EXIT_PAUSE_NS: Final = 5 * NS_PER_S
 """How long exits pause too after a refusal for a limit: each further refusal may increase the penalty."""
 
+_OF_A_STRIKE: Final = 2
+_LEFT_FOR_CLOSES: Final = 5
+
 
 def strike_gap_ns(used: int, calls: int, share: int, window_ns: int) -> int:
     """Pause between two strikes of ``calls`` each, so that a window of which they may use ``share`` never runs dry.
@@ -313,6 +316,15 @@ class Budget:
             return False
         spent = ((window, self._calls(orders) * window.rule.cancel) for window in self._windows)
         return all(window.fits_exits(now_ns, calls) for window, calls in spent if calls)
+
+    def cancellable(self, now_ns: int, orders: int) -> int:
+        """How many of this many single cancels may go now.
+
+        The two of a strike go together. Of more, as many go as leave a few calls for the close that follows.
+        """
+        if orders <= _OF_A_STRIKE:
+            return orders if self.may_cancel(now_ns, orders) else 0
+        return next((n for n in range(orders, 0, -1) if self.may_cancel(now_ns, n + _LEFT_FOR_CLOSES)), 0)
 
     def may_ask(self, now_ns: int, calls: int, *, urgent: bool) -> bool:
         """Whether this many queries fit. Urgent ones may use half of the reserve; the rest is for exits."""

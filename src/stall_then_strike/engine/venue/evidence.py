@@ -10,7 +10,8 @@ than events that we have received since. Hence:
   it, has ended if a list showed it before, if a cancel was sent, or if it has expired; otherwise the lists may simply
   be late;
 - an order that was never seen on the book is dead after its expiry and a margin for the venue's queue, or earlier if
-  the venue lists every ended order and two lists lack it;
+  the venue lists every ended order and two lists lack it, or if it was accepted, two lists lack it, and the venue
+  refused to cancel it after its expiry (its events were lost, such as in a process that was stopped);
 - an order that we recorded as ended but that is still listed as ACTIVE is an orphan and must be cancelled;
 - stale lists (see `reconciler.py`) prove what they show; what they lack proves nothing.
 
@@ -191,8 +192,8 @@ def _as_absent(report: AccountReport, order: Order, rules: VenueRules) -> OrderE
     expired = report.asked_ns - order.sent_ns >= rules.expiry_ns
     is_cancelled = order.first_cancel_ns is not None and report.asked_ns - order.first_cancel_ns >= rules.lag_ns
     may_have_ended = order.is_listed or is_cancelled or expired
-    gone = order.registered_ns is not None and order.absences > 1 and may_have_ended
-    if gone:
+    was_there = order.registered_ns is not None or _is_refused_when_expired(order, rules)
+    if was_there and order.absences > 1 and may_have_ended:
         return _event(report, OrderEventKind.EXPIRED if expired else OrderEventKind.CANCELLED, order)
     if order.is_in_flight:
         return None
@@ -201,6 +202,13 @@ def _as_absent(report: AccountReport, order: Order, rules: VenueRules) -> OrderE
         absent = not order.executed
         return _event(report, OrderEventKind.PROVEN_ABSENT if absent else OrderEventKind.EXPIRED, order)
     return None
+
+
+def _is_refused_when_expired(order: Order, rules: VenueRules) -> bool:
+    """Whether the venue, which accepted it, refused to cancel it when it must have expired."""
+    if not order.cancel_failed or order.cancel_sent_ns is None or order.accepted_ns is None:
+        return False
+    return order.cancel_sent_ns - max(order.sent_ns, order.accepted_ns) >= rules.expiry_ns
 
 
 def _under_way_until_ns(order: Order) -> int:

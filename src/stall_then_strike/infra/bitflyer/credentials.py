@@ -55,9 +55,9 @@ class Credentials:
         """The first twelve hex digits of the key's SHA-256."""
         return sha256(self.key.encode()).hexdigest()[:12]
 
-    def signature(self, text: bytes) -> str:
-        """HMAC-SHA256 of a text in hex, as the venue's REST interface wants it."""
-        return hmac.digest(self.secret.encode(), text, "sha256").hex()
+    def mac(self) -> hmac.HMAC:
+        """What signs: HMAC-SHA256, in hex, as the venue's REST interface wants it. A text is signed by a copy of it."""
+        return hmac.new(self.secret.encode(), digestmod="sha256")
 
     def apis(self) -> dict[str, list[str]]:
         """In the form of `pybotters.Client`."""

@@ -11,10 +11,10 @@ from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Generic, TypeVar
 
-from stall_then_strike.infra.market_source import MarketEvent, MarketSource
+from stall_then_strike.infra.market_source import InstrumentFeed, MarketEvent
 from stall_then_strike.types.dto import BoardSnapshot, BookStatus
 
-F = TypeVar("F", bound=MarketSource)
+F = TypeVar("F", bound=InstrumentFeed)
 
 
 class Feeds(Generic[F]):

@@ -1,4 +1,4 @@
-"""The login on the venue's socket, which pybotters performs: what it needs, and why it was refused.
+"""The login on the venue's socket, which pybotters performs: why it was refused.
 
 pybotters logs in at each handshake and then subscribes, whatever the venue answered. While it waits for the answer
 nothing reaches the handlers, and a refusal appears only in its log. So the proof of a login is the acknowledgement of
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import Final, Protocol
+from typing import Final
 
 from stall_then_strike.infra.line.refusals import in_words
 
@@ -24,20 +24,6 @@ _VENUES_WORDS: Final = re.compile(
 _VENUES_CODES: Final = re.compile(r"\((-32603|-32000|5\d\d)\)")
 """JSON-RPC's own internal and server errors, and HTTP's."""
 _KEYS_WORDS: Final = re.compile(r"key|sign|auth|permission|nonce|timestamp|secret", re.IGNORECASE)
-
-
-class KeyPair(Protocol):
-    """What a login needs."""
-
-    @property
-    def key(self) -> str:
-        """The API key."""
-        ...
-
-    @property
-    def secret(self) -> str:
-        """The secret that signs; never shown."""
-        ...
 
 
 class LoginEar(logging.Handler):
@@ -74,11 +60,3 @@ def is_venues_fault(words: str) -> bool:
     if _VENUES_WORDS.search(words):
         return True
     return bool(_VENUES_CODES.search(words)) and not _KEYS_WORDS.search(words)
-
-
-def masked(text: str, pair: KeyPair) -> str:
-    """The text without the key and the secret, in case the venue sends them back."""
-    for hidden in (pair.secret, pair.key):
-        if hidden:
-            text = text.replace(hidden, "***")
-    return text

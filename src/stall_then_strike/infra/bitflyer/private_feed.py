@@ -93,7 +93,6 @@ class PrivateStatistics:
     """Invalid events and fields, by kind."""
     delay_ns: int | None
     """Receipt minus the venue's stamp of the latest event; None before the first. Includes the clock skew."""
-    delay_max_ns: int | None
 
 
 class PrivateFeed:
@@ -112,7 +111,6 @@ class PrivateFeed:
         self._order_events = 0
         self._fills = 0
         self._delay_ns: int | None = None
-        self._delay_max_ns: int | None = None
 
     def decode(self, content: Any, recv_ns: int) -> tuple[AccountEvent, ...]:
         """The valid events of our product in one message, all stamped ``recv_ns``; never raises."""
@@ -143,7 +141,6 @@ class PrivateFeed:
             fills=self._fills,
             refused=self._refusals.counts(),
             delay_ns=self._delay_ns,
-            delay_max_ns=self._delay_max_ns,
         )
 
     # --- Events ------------------------------------------------------------------------------------------------------
@@ -247,8 +244,6 @@ class PrivateFeed:
             self._refusals.add(PrivateRefusal.BAD_DATE, "more than a day off", _shown(item), recv_ns)
             return
         self._delay_ns = delay_ns
-        if self._delay_max_ns is None or delay_ns > self._delay_max_ns:
-            self._delay_max_ns = delay_ns
 
 
 class _Refused(Exception):

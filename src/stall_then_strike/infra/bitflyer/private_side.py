@@ -11,7 +11,8 @@ from typing import Any
 
 from loguru import logger
 
-from stall_then_strike.infra.bitflyer.login import KeyPair, LoginEar, is_venues_fault, masked
+from stall_then_strike.infra.bitflyer.credentials import Credentials
+from stall_then_strike.infra.bitflyer.login import LoginEar, is_venues_fault
 from stall_then_strike.infra.bitflyer.private_feed import AccountEvent, PrivateFeed
 from stall_then_strike.types.dto import PrivateChannel
 from stall_then_strike.types.instrument import Instrument
@@ -25,13 +26,13 @@ class PrivateSide:
     """The part of a session that exists only with credentials."""
 
     def __init__(
-        self, pair: KeyPair, instruments: Sequence[Instrument], sinks: Sequence[Callable[[PrivateEvent], None]]
+        self, owner: Credentials, instruments: Sequence[Instrument], sinks: Sequence[Callable[[PrivateEvent], None]]
     ) -> None:
         """Listen to nothing before ``open``. Each instrument's sink gets its events and those of the channel.
 
         ``sinks`` is the session's own list, which may change.
         """
-        self._pair = pair
+        self._owner = owner
         self._sinks = sinks
         self._ear = LoginEar()
         self._is_refusal_told = False
@@ -78,7 +79,7 @@ class PrivateSide:
     def refused(self, url: str, words: str) -> str:
         """The text for the operator that the venue at ``url`` refused the channel, without secrets."""
         reason = f"the login: {self._ear.refusal}" if self._ear.refusal else f"the private channel: {words}"
-        return masked(f"{url} refuses {reason}", self._pair)
+        return self._owner.redact(f"{url} refuses {reason}")
 
     def may_pass(self, words: str) -> bool:
         """Whether a refusal is about the venue's state, so that the same key may be accepted a moment later."""

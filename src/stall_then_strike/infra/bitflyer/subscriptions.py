@@ -11,7 +11,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class FailedSubscription:
     """A subscription that failed."""
 
     channel: str
@@ -45,12 +45,12 @@ class Subscriptions:
         """The channels for which no answer has arrived."""
         return [channel for number, channel in self.channels.items() if number not in self._replies]
 
-    def fault(self, *, is_late: bool) -> Fault | None:
+    def fault(self, *, is_late: bool) -> FailedSubscription | None:
         """The first subscription that failed; an unanswered one counts as failed only if ``is_late``."""
         for number, channel in self.channels.items():
             if number not in self._replies:
                 if is_late:
-                    return Fault(channel, None)
+                    return FailedSubscription(channel, None)
             elif (refusal := self._replies[number]) is not None:
-                return Fault(channel, refusal)
+                return FailedSubscription(channel, refusal)
         return None

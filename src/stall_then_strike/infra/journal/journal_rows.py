@@ -52,7 +52,7 @@ class _Column(NamedTuple):
 
     name: str
     path: str
-    """Attribute path within the value: ``row.price``, ``side.value``."""
+    """Attribute path within the value: ``row.price``, ``side._value_``."""
     to_row: _Convert | None = None
     """Converts the attribute to what is stored; None: stored unchanged."""
     to_value: _Convert | None = None
@@ -119,7 +119,7 @@ def _column(field: str, path: str, hint: Any) -> _Column:
     if hint is Reason:
         return _Column(name, f"{path}.label", to_value=_REASONS.__getitem__)
     if isinstance(hint, type) and issubclass(hint, Enum):
-        return _Column(name, f"{path}.value", to_value=hint)
+        return _Column(name, f"{path}._value_", to_value=hint)  # in 3.11 `value` costs two calls
     if hint is bool:
         return _Column(name, path, to_row=int, to_value=bool)
     return _Column(name, path, to_row=str if hint is str else None)  # a str field may hold a str enum

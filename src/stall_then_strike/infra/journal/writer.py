@@ -23,12 +23,12 @@ that later changes, above all a halt, can still be written.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 from stall_then_strike.infra.clock import perf_ns
 from stall_then_strike.infra.journal import journal_rows as rows
@@ -69,6 +69,7 @@ _CHECK_S: Final = 2.0
 BATCH: Final = 50
 """Rows that pruning deletes in one transaction: the journal is busy for the writer for about a millisecond."""
 _BATCHES_AT_OPEN: Final = 100
+_T = TypeVar("_T")
 _DAY_NS: Final = 86_400 * NS_PER_S
 _NO_ROOM: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
 """Result codes of a full disk. A quota, a limit on file size and a full shared-memory file appear as I/O errors."""
@@ -225,33 +226,39 @@ class Journal:
         Raises JournalBusy, and JournalError (disk full, I/O error, damage): nothing is stored then, and the call may
         be repeated.
         """
-        with journal_errors(self.path, "written"), self._transaction() as db:
-            of = repeat(changes.product or self._product)
-            if changes.orders:
-                db.executemany(rows.PUT_ORDER, map(rows.ORDERS.row, changes.orders, of))
-            if changes.fills:
-                db.executemany(rows.PUT_FILL, map(rows.FILLS.row, changes.fills, of))
-            if changes.facts:
-                db.executemany(rows.PUT_FACT, map(rows.FACTS.row, changes.facts, of))
-            if changes.memo is not None:
-                db.execute(rows.PUT_MEMO, rows.MEMO.row(changes.memo, next(of)))
-            if changes.account is not None:
-                db.execute(rows.PUT_MEMO, rows.MEMO.row(changes.account, rows.ALL))
+        self._write(lambda: self._put(changes))
         self._records += 1
         self.is_used = self.is_used or bool(changes.orders or changes.fills or changes.facts)
 
     def swap_log_dir(self, log_dir: Path) -> Path | None:
         """Store the folder of this run and return that of the last one. Raises JournalError."""
-        with journal_errors(self.path, "written"), self._transaction() as db:
-            before = rows.read_meta(db, "log_dir")
-            db.execute("INSERT OR REPLACE INTO meta VALUES ('log_dir', ?)", (str(log_dir.absolute()),))
+
+        def swap() -> str | None:
+            before = rows.read_meta(self._db, "log_dir")
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES ('log_dir', ?)", (str(log_dir.absolute()),))
+            return before
+
+        before = self._write(swap)
         return None if before is None else Path(before)
 
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _put(self, changes: Changes) -> None:
+        db, of = self._db, repeat(changes.product or self._product)
+        if changes.orders:
+            db.executemany(rows.PUT_ORDER, map(rows.ORDERS.row, changes.orders, of))
+        if changes.fills:
+            db.executemany(rows.PUT_FILL, map(rows.FILLS.row, changes.fills, of))
+        if changes.facts:
+            db.executemany(rows.PUT_FACT, map(rows.FACTS.row, changes.facts, of))
+        if changes.memo is not None:
+            db.execute(rows.PUT_MEMO, rows.MEMO.row(changes.memo, next(of)))
+        if changes.account is not None:
+            db.execute(rows.PUT_MEMO, rows.MEMO.row(changes.account, rows.ALL))
+
+    def _write(self, change: Callable[[], _T]) -> _T:
+        """Make a change in a transaction: all of it or nothing. Raises as :meth:`record`."""
         try:
             self._db.execute("BEGIN IMMEDIATE")
-            yield self._db
+            result = change()
             self._db.execute("COMMIT")
         except BaseException as error:
             with suppress(sqlite3.Error):
@@ -259,7 +266,9 @@ class Journal:
                     self._db.execute("ROLLBACK")
             if isinstance(error, sqlite3.Error) and primary_code(error) in _NO_ROOM:
                 self.reserve.release()
-            raise
+            with journal_errors(self.path, "written"):
+                raise
+        return result
 
     # --- Reading ------------------------------------------------------------------------------------------------------
 

@@ -32,6 +32,9 @@ _LOOK_S: Final = 1.0
 """Between two looks at the connections."""
 _RETRY_S: Final = 5.0
 """Pause after a connection that failed."""
+_LAST_LOOK_S: Final = 0.05
+"""Added to each limit once it is over: an answer that came while this process was stopped waits in the socket, and is
+read before its call is given up."""
 _FINAL: Final = 200
 """Lower statuses announce an answer that follows."""
 
@@ -66,13 +69,17 @@ class SentRequest:
         Raises TimeoutError, OSError and aiohttp.ClientError, all of which leave open whether the server has the
         request.
         """
-        is_read = False
+        is_read, loop = False, asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(limit_s):
-                message, content = await self._connection.read()
-                while message.code < _FINAL:
+            async with asyncio.timeout(None) as limit:
+                timer = loop.call_later(limit_s, lambda: limit.reschedule(loop.time() + _LAST_LOOK_S))
+                try:
                     message, content = await self._connection.read()
-                answer = ReadyAnswer(message.code, message.headers, await read(content))
+                    while message.code < _FINAL:
+                        message, content = await self._connection.read()
+                    answer = ReadyAnswer(message.code, message.headers, await read(content))
+                finally:
+                    timer.cancel()
             is_read = True
             return answer
         except HttpProcessingError:

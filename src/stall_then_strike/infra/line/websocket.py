@@ -56,8 +56,6 @@ class LineStatistics:
     messages: int
     unreadable: int
     """Frames that are not a JSON object; they are dropped."""
-    unclaimed: int
-    """Messages for which there is no subscription."""
     is_connected: bool
     last_error: str
 
@@ -92,7 +90,6 @@ class BaseWebSocketManager:
         self.frame_perf_ns = 0
         """When handling of the current frame began, by the stopwatch ``perf_ns``."""
         self.unreadable = 0
-        self.unclaimed = 0
         self._past = Counts()
         """Counts of dedicated connections that are gone."""
 
@@ -150,7 +147,6 @@ class BaseWebSocketManager:
             failures=sum(c.failures for c in counts),
             messages=sum(c.messages for c in counts),
             unreadable=self.unreadable,
-            unclaimed=self.unclaimed,
             is_connected=self.is_connected,
             last_error=self._shared.last_error,
         )
@@ -198,6 +194,7 @@ class BaseWebSocketManager:
         line = self._line_of(channel)
         if entry is None or not line.ready.is_set():
             return
+        entry.is_live = False
         entry.on_gap(why)
         line.request(self.unsubscribe_frame(channel))
         line.ask(entry)
@@ -214,7 +211,7 @@ class BaseWebSocketManager:
         return tuple(self._subscriptions)
 
     def is_live(self, channel: str) -> bool:
-        """Whether the channel has delivered something on the current connection."""
+        """Whether the channel has delivered something since it was last asked for."""
         entry = self._subscriptions.get(channel)
         return entry is not None and entry.is_live
 
@@ -252,7 +249,6 @@ class BaseWebSocketManager:
             return
         entry = self._subscriptions.get(self.channel_of(message) or "")
         if entry is None:
-            self.unclaimed += 1
             return
         entry.asked_s, entry.is_live = None, True
         entry.on_message(message, recv_ns)

@@ -20,7 +20,7 @@ KINDS: Final = ("trades", "orders", "decisions")
 """Folders of CSVs, and the first words of their files' names."""
 PACKED: Final = ".zst"
 LATEST: Final = "latest"
-"""The link to the folder of the run that began last."""
+"""The link to the folder of the run that began to trade last."""
 _DAY: Final = re.compile(r"-(\d{8})\.csv(\.zst)?$")
 
 

@@ -90,8 +90,20 @@ class RunFolder:
         """As in its record."""
         return self._record.mode
 
+    def begin(self) -> None:
+        """Let ``latest`` point to this run, now that it trades or records. If that fails, the run goes on without."""
+        link = self._root / LATEST
+        new = self._root / f".{LATEST}-{self.name}"
+        try:
+            new.symlink_to(self.name, target_is_directory=True)
+            new.replace(link)
+        except OSError as error:
+            with suppress(OSError):
+                new.unlink(missing_ok=True)
+            logger.warning("{} does not point to this run, {}: {}", link, self.name, error.strerror)
+
     def __enter__(self) -> Self:
-        """Make the folder, lock it, and let ``latest`` point to it. Raises LogError."""
+        """Make the folder and lock it. Raises LogError."""
         started = utc_iso(self._clock.now_ns())
         try:
             self.files = replace(self.files, folder=self._made(started))
@@ -102,7 +114,6 @@ class RunFolder:
             self._let_go()
             raise LogError(f"{self.folder} cannot be written to: {error.strerror}") from error
         self._update(started=started)
-        self._be_latest()
         return self
 
     def __exit__(
@@ -135,18 +146,6 @@ class RunFolder:
                 folder.mkdir()
                 return folder
         raise AssertionError("numbers do not end")
-
-    def _be_latest(self) -> None:
-        """Let the link point to this run. A run that cannot do this goes on without."""
-        link = self._root / LATEST
-        new = self._root / f".{LATEST}-{self.name}"
-        try:
-            new.symlink_to(self.name, target_is_directory=True)
-            new.replace(link)
-        except OSError as error:
-            with suppress(OSError):
-                new.unlink(missing_ok=True)
-            logger.warning("{} does not point to this run, {}: {}", link, self.name, error.strerror)
 
     def _update(self, **changes: object) -> None:
         self._record = self._record.model_copy(update=changes)

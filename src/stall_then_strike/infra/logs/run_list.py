@@ -158,6 +158,12 @@ class RunList:
         """The newest with rows; without any, the newest; None if there is none."""
         return next((run for run in reversed(self.all) if run.has_rows), self.all[-1] if self.all else None)
 
+    @property
+    def _linked(self) -> Run | None:
+        """The run to which the link leads; None without a link, or without the run."""
+        name = (self.folder / LATEST).resolve().name
+        return next((run for run in self.all if run.name == name), None)
+
     def chosen(self, texts: Collection[str]) -> list[Run]:
         """The runs named by their names, by unique beginnings of these, or by ``latest``; the oldest first.
 
@@ -177,8 +183,8 @@ class RunList:
 
     def named(self, text: str) -> Run:
         """The run of a name, or of a unique beginning of one. Raises ConfigError."""
-        if text == LATEST and self.all:
-            return self.all[-1]
+        if text == LATEST and self.newest is not None:
+            return self._linked or self.newest
         found = [run for run in self.all if run.name == text] or [run for run in self.all if run.name.startswith(text)]
         if len(found) == 1:
             return found[0]
@@ -195,7 +201,7 @@ def _runs_in(folder: Path) -> list[Run]:
         return [own]
     known = [] if not folder.is_dir() else [_known(path) for path in folder.iterdir() if not path.is_symlink()]
     runs = sorted((run for run in known if run is not None), key=lambda run: (_started(run), run.name))
-    is_flat = any((folder / kind).is_dir() for kind in KINDS)
+    is_flat = any(day_files(folder, kind) for kind in KINDS)
     return [*([Run(RunFiles(folder), None)] if is_flat else []), *runs]
 
 

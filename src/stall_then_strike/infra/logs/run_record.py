@@ -9,7 +9,7 @@ from typing import Final, Literal
 from urllib.parse import urlsplit
 
 import orjson
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from stall_then_strike.types.errors import LogError
 
@@ -59,6 +59,14 @@ class RunRecord(BaseModel):
     """Its journal, if it has one; a relative path begins at the run's folder."""
     mended: str | None = None
     """When a later start added what the CSVs of this killed run lacked."""
+
+    @field_validator("instruments")
+    @classmethod
+    def _stay_inside(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Each but the first names a folder in the run's: a record from elsewhere must lead to no other."""
+        if any(part in ("", ".", "..") for name in names for part in name.split("/")):
+            raise ValueError("names no folder of the run")
+        return names
 
     def write(self, path: Path) -> None:
         """Replace the file as a whole. Raises LogError."""

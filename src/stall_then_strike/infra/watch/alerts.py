@@ -167,9 +167,9 @@ class Alerts:
                 text = f"{text}\n({held_back} more of this kind since the last alert)"
             self._put(_Letter(kind, title, text, file))
 
-    def try_each(self, title: str, text: str) -> list[bool]:
-        """Send one alert to each sink now, waiting for it; whether each took it. For a command that tries them."""
-        letter = _Letter(AlertKind.START, title, text)
+    def try_each(self) -> list[bool]:
+        """Send a test to each sink now, waiting for it; whether each took it. For a command that tries them."""
+        letter = _Letter(AlertKind.START, "test", "This is a test: alerts of the trader arrive here.")
         return [self._deliver(letter, number) for number in range(1, len(self._sinks) + 1)]
 
     def close(self) -> None:

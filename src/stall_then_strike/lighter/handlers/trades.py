@@ -40,8 +40,6 @@ class TradesHandler(Handler[Trades]):
         """Nothing is known yet."""
         super().__init__("trade", market.market_index)
         self.market: Final = market
-        self.duplicates = 0
-        """Trades received again; they are dropped."""
         self.unreadable = 0
         """Trades that could not be read; they do not affect the others of their message."""
         self.last_error = ""
@@ -95,7 +93,6 @@ class TradesHandler(Handler[Trades]):
 
     def _is_new(self, trade_id: int) -> bool:
         if trade_id in self._recent:
-            self.duplicates += 1
             return False
         self._recent.add(trade_id)
         self._order.append(trade_id)

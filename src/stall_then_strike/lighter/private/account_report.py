@@ -66,8 +66,11 @@ class Shown:
     calls: int
 
 
-async def look(calls: LighterClient, clock: Clock, since: ExecId) -> Shown:
-    """Ask for the account, with the trades after ``since``. Raises VenueError with the number of calls made."""
+async def look(calls: LighterClient, clock: Clock, since: Mapping[int, ExecId]) -> Shown:
+    """Ask for the account, with the trades of each market after the one named.
+
+    Raises VenueError with the number of calls made.
+    """
     counted = CountedCalls()
     try:
         return await _look(calls, clock, since, counted)
@@ -77,22 +80,13 @@ async def look(calls: LighterClient, clock: Clock, since: ExecId) -> Shown:
     raise failure
 
 
-async def _look(calls: LighterClient, clock: Clock, since: ExecId, counted: CountedCalls) -> Shown:
+async def _look(calls: LighterClient, clock: Clock, since: Mapping[int, ExecId], counted: CountedCalls) -> Shown:
     ask, asked_ns = counted.ask, clock.now_ns()
     active, bad = _read(Order, await ask(calls.active_orders(_ALL_MARKETS)))
     ended, more = _read(Order, await ask(calls.inactive_orders()))
     bad += more
-    trades: list[Trade] = []
-    cursor: str | None = None
-    for _ in range(PAGES):
-        rows, cursor = await ask(calls.trades(cursor))
-        page, more = _read(Trade, rows)
-        bad += more
-        trades += page
-        if cursor is None or any(trade.trade_id <= since for trade in page):
-            break
-    else:
-        bad += 1
+    trades, more = await _look_at_trades(calls, counted, since)
+    bad += more
     row = await ask(calls.account())
     try:
         return _shown(row, asked_ns, clock.now_ns(), active, ended, trades, bad=bad, made=counted.made)
@@ -100,6 +94,30 @@ async def _look(calls: LighterClient, clock: Clock, since: ExecId, counted: Coun
         failure = NoAnswer("account", f"the answer is none ({type(error).__name__})")
     failure.calls = counted.made
     raise failure
+
+
+async def _look_at_trades(
+    calls: LighterClient, counted: CountedCalls, since: Mapping[int, ExecId]
+) -> tuple[list[Trade], int]:
+    """The newest trades, and how many rows, or ends of lists, are missing.
+
+    One page of all markets is enough if it goes back far enough for each. Otherwise a market is asked for alone: trades
+    in others, of which an account may have thousands, must not hide that nothing is missing in this one.
+    """
+    only = next(iter(since)) if len(since) == 1 else None
+    rows, following = await counted.ask(calls.trades(only))
+    first, bad = _read(Trade, rows)
+    trades = [*first]
+    for market, last in since.items():
+        page, cursor, asked = first, following, int(only is not None)
+        while cursor is not None and all(trade.trade_id > last for trade in page):
+            if asked == PAGES:
+                bad += 1
+                break
+            rows, cursor = await counted.ask(calls.trades(market, cursor if asked else None))
+            page, more = _read(Trade, rows)
+            trades, bad, asked = [*trades, *page], bad + more, asked + 1
+    return trades, bad
 
 
 async def look_at_fundings(calls: LighterClient) -> list[Funding]:
@@ -127,7 +145,7 @@ def _shown(
         asked_ns=asked_ns,
         ts_ns=ts_ns,
         orders=tuple({order.order_index: order for order in (*active, *ended)}.values()),
-        trades=tuple(trades),
+        trades=tuple({trade.trade_id: trade for trade in trades}.values()),
         positions={position.market_id: position for position in positions},
         collateral=Decimal(row["collateral"]),
         is_complete=not bad and not is_lacking,

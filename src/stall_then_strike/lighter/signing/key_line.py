@@ -16,7 +16,7 @@ known what arrived:
   has moved, the hashes tell what arrived. What can neither be found nor be ruled out is *unknown* and never sent again.
 
 A caller for whom time counts (``repeats`` off) is told at once of what did not arrive, and may decide anew; what is in
-doubt is resolved all the same.
+doubt is resolved all the same. An order that would rest, and had to wait for that, is not sent any more.
 
 The venue's counter may lag behind acceptances that we know of; such a reading is not believed. Pure of HTTP: the three
 calls are given.
@@ -35,7 +35,7 @@ from typing import Final, Protocol
 
 from stall_then_strike.infra.clock import Clock
 from stall_then_strike.lighter.client import INVALID_NONCE
-from stall_then_strike.lighter.signing.intents import Intent, NewOrder
+from stall_then_strike.lighter.signing.intents import Intent, NewOrder, Tif
 from stall_then_strike.lighter.signing.signer import SignedTx, Signer
 from stall_then_strike.types.errors import (
     AuthRefused,
@@ -157,7 +157,10 @@ class KeyLine:
 
     async def send_all(self, items: Sequence[Item]) -> None:
         """Send in order, in as few messages as possible; afterwards each item has a status."""
+        asked_ns = self._clock.now_ns()
         async with self._lock:
+            if not self._repeats:
+                self._refuse_late(items, self._clock.now_ns() - asked_ns)
             try:
                 for message in _messages(items, self.batch_limit):
                     self._deadline_ns = self._clock.now_ns() + int(self._patience_s * NS_PER_S)
@@ -166,6 +169,14 @@ class KeyLine:
                 self._next = None
                 self._give_up([item for item in items if item.status is None], NotSent("flush", "it was cut short"))
                 raise
+
+    def _refuse_late(self, items: Sequence[Item], waited_ns: int) -> None:
+        """Orders that would rest are too old if the key was busy for longer than its patience. Exits are not."""
+        if waited_ns >= self._patience_s * NS_PER_S:
+            late = NotSent("send", f"the key was busy for {waited_ns / NS_PER_S:.1f} s")
+            for item in items:
+                if isinstance(item.intent, NewOrder) and item.intent.tif is not Tif.IOC:
+                    item.decide(Status.REFUSED, late)
 
     async def _deliver(self, message: list[Item]) -> None:
         """Send until each item is decided."""

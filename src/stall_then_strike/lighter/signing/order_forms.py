@@ -90,13 +90,16 @@ def market_order(
 def market_bound(market: Market, book: Mapping[str, Any], size: Number) -> Decimal:
     """The default bound of a market order's average price, from an answer of ``orderBookOrders``.
 
-    Raises Rejected if nobody is on the other side.
+    Raises Rejected if nobody is on the other side, or the answer cannot be read.
     """
     is_ask = exact(size, f"{market.symbol}: size") < 0
     opposite = book.get("bids" if is_ask else "asks") or []
     if not opposite:
         raise Rejected("create_market_order", "the book has no opposite order")
-    best = market.raw_price(opposite[0]["price"], "best price")
+    try:
+        best = market.raw_price(opposite[0]["price"], "best price")
+    except (KeyError, TypeError) as error:
+        raise Rejected("create_market_order", f"the book's best price cannot be read ({error!r})") from None
     return market.instrument.price(beyond(best, is_ask=is_ask))
 
 

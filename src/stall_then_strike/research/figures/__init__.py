@@ -5,5 +5,4 @@ mid_path      the mid price over time
 profit        the result of a run and its parts
 activity      quotes and their outcome, reasons, waiting times, rate limits
 estimates     means with intervals
-market_facts  what a market is like: takers, impact, spreads, quiet, delays
 """

@@ -63,8 +63,6 @@ class QuoteFate:
     """Quotes with any fill."""
     whole: int
     """Quotes filled completely."""
-    unmatched: int
-    """Quotes in no bin, because their strike is not in the logs."""
     by_age: list[Bin]
     by_spread: list[Bin]
     cells: list[Cell]
@@ -92,7 +90,6 @@ class LimitUse:
     name: str
     limit: int
     reserve: int
-    window_s: int
     stamps: list[int]
     used: list[int]
 
@@ -140,7 +137,6 @@ def quote_fate(orders: pl.DataFrame, decisions: pl.DataFrame, fills: Sequence[Fi
         quotes=len(rows),
         touched=sum(done > 0 for _, _, done, _ in rows),
         whole=sum(done >= size for _, _, done, size in rows),
-        unmatched=sum(age is None for age, *_ in rows),
         by_age=_bins(AGE_EDGES_MS, ((age, hit) for age, _, hit in binned)),
         by_spread=_bins(SPREAD_EDGES, ((spread, hit) for _, spread, hit in binned)),
         cells=_cells(binned),
@@ -250,8 +246,7 @@ def limit_use(calls: Sequence[tuple[int, int, int]], limits: Sequence[Limit]) ->
     for limit in sorted(shown.values(), key=limits.index):
         weighed = ((ts_ns, _weight(limit, size, count)) for ts_ns, size, count in calls)
         spent = [(ts_ns, weight) for ts_ns, weight in weighed if weight]
-        name, window_s = str(limit.name).partition(" ")[0], limit.window_ns // NS_PER_S
-        found.append(_rolling(name, limit.most, limit.reserve, window_s, spent))
+        found.append(_rolling(limit, spent))
     return found
 
 
@@ -261,13 +256,13 @@ def _weight(limit: Limit, size: int, count: int) -> int:
     return count * (limit.cancel if count == 1 else limit.query)
 
 
-def _rolling(name: str, limit: int, reserve: int, window_s: int, spent: Sequence[tuple[int, int]]) -> LimitUse:
+def _rolling(limit: Limit, spent: Sequence[tuple[int, int]]) -> LimitUse:
     stamps: list[int] = []
     used: list[int] = []
     live: deque[tuple[int, int]] = deque()
     total = 0
     for ts_ns, count in spent:
-        while live and live[0][0] <= ts_ns - window_s * NS_PER_S:
+        while live and live[0][0] <= ts_ns - limit.window_ns:
             total -= live.popleft()[1]
         live.append((ts_ns, count))
         total += count
@@ -276,7 +271,8 @@ def _rolling(name: str, limit: int, reserve: int, window_s: int, spent: Sequence
         else:
             stamps.append(ts_ns)
             used.append(total)
-    return LimitUse(name=name, limit=limit, reserve=reserve, window_s=window_s, stamps=stamps, used=used)
+    name = str(limit.name).partition(" ")[0]
+    return LimitUse(name=name, limit=limit.most, reserve=limit.reserve, stamps=stamps, used=used)
 
 
 def own_spans(orders: pl.DataFrame, fills: Sequence[Fill], units: Instrument) -> list[OwnSpan]:

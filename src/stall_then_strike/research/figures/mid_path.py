@@ -18,7 +18,7 @@ from typing import Final
 
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.config.venue import BITFLYER
-from stall_then_strike.infra.market_source import MarketSource
+from stall_then_strike.infra.market_source import InstrumentFeed
 from stall_then_strike.infra.orderbook_view import OwnQuote
 from stall_then_strike.research.figures.log_rows import ReportInputError
 from stall_then_strike.tapes.tape_reader import TapeError, TapeLine, read_tape
@@ -142,7 +142,7 @@ class _OwnQuotes:
         self._spans = spans
         self._live: list[tuple[int, int]] = []
 
-    def up_to(self, now_ns: int, feed: MarketSource) -> None:
+    def up_to(self, now_ns: int, feed: InstrumentFeed) -> None:
         """Apply all changes up to a time."""
         changed = False
         while self._begin and self._spans[self._begin[-1]].from_ns <= now_ns:

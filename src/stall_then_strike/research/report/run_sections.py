@@ -88,17 +88,17 @@ def account_page(account: AccountFigures, say: Labels, each: Sequence[Labels]) -
     ``each`` are the texts in the units of each instrument.
     """
     shown = [
-        _section("account_equity", say, [charts.account_chart(account, say)]),
-        _section("instruments", say, [], table=_instrument_table(account, say)),
-        _limits_section(account.limits, say),
+        section("account_equity", say, [charts.account_chart(account, say)]),
+        section("instruments", say, table=_instrument_table(account, say)),
+        section("limits", say, [charts.limits_chart(account.limits, say)], table=_limit_table(account.limits, say)),
     ]
     parts = []
     for run, words in zip(account.runs, each, strict=True):
         page = run_page(run, words)
         sections = [
-            replace(section, key=f"{run.name}-{section.key}")
-            for section in page.sections
-            if section.key != "limits"  # they are the account's
+            replace(one, key=f"{run.name}-{one.key}")
+            for one in page.sections
+            if one.key != "limits"  # they are the account's
         ]
         parts.append(replace(page, title=run.name, sections=sections, key=run.name))
     return Page(
@@ -107,7 +107,7 @@ def account_page(account: AccountFigures, say: Labels, each: Sequence[Labels]) -
         cards=account_cards(account, say),
         summary=account_summary(account, say),
         notes=[],
-        sections=[section for section in shown if section.figures or section.table is not None],
+        sections=[one for one in shown if one.figures or one.table is not None],
         parts=parts,
     )
 
@@ -115,19 +115,19 @@ def account_page(account: AccountFigures, say: Labels, each: Sequence[Labels]) -
 def run_page(run: RunFigures, say: Labels) -> Page:
     """The report on one run."""
     shown = [
-        _section("equity", say, [charts.equity_chart(run, say)]),
-        _section("price", say, [charts.price_chart(run, say)]),
-        _section("split", say, [charts.split_chart(run, say)], table=_part_table(run, say), is_half=True),
-        _section("markouts", say, [charts.markout_chart(run, say)], table=_markout_table(run, say), is_half=True),
-        _section("fate", say, [charts.age_chart(run, say), charts.spread_chart(run, say)]),
-        _section("heat", say, [charts.heat_chart(run, say)]),
-        _section("reasons", say, [charts.reasons_chart(run, say)], is_half=True),
-        _section("actions", say, [charts.actions_chart(run, say)], is_half=True),
-        _section("latency", say, [charts.latency_chart(run, say)], table=_wait_table([run], say), is_half=True),
-        _section(
+        section("equity", say, [charts.equity_chart(run, say)]),
+        section("price", say, [charts.price_chart(run, say)]),
+        section("split", say, [charts.split_chart(run, say)], table=_part_table(run, say), is_half=True),
+        section("markouts", say, [charts.markout_chart(run, say)], table=_markout_table(run, say), is_half=True),
+        section("fate", say, [charts.age_chart(run, say), charts.spread_chart(run, say)]),
+        section("heat", say, [charts.heat_chart(run, say)], n=charts.ENOUGH),
+        section("reasons", say, [charts.reasons_chart(run, say)], is_half=True),
+        section("actions", say, [charts.actions_chart(run, say)], is_half=True),
+        section("latency", say, [charts.latency_chart(run, say)], table=_wait_table([run], say), is_half=True),
+        section(
             "limits", say, [charts.limits_chart(run.limits, say)], table=_limit_table(run.limits, say), is_half=True
         ),
-        _section("days", say, [], table=_day_table(run, say)),
+        section("days", say, table=_day_table(run, say)),
     ]
     return Page(
         title=say("title_run", name=run.name),
@@ -135,7 +135,7 @@ def run_page(run: RunFigures, say: Labels) -> Page:
         cards=cards(run, say),
         summary=summary(run, say),
         notes=notes(run, say),
-        sections=[section for section in shown if section.figures or section.table is not None],
+        sections=[one for one in shown if one.figures or one.table is not None],
     )
 
 
@@ -146,12 +146,12 @@ def comparison_page(first: RunFigures, second: RunFigures, say: Labels) -> Page:
         Section(
             key="compared", heading=say("compared"), text=say("compared_text"), table=_comparison(first, second, say)
         ),
-        _section("equity", say, [charts.equity_pair_chart(runs, say)], text="equity_pair_text"),
-        _section("split", say, [_split_pair(runs, say)], is_half=True),
-        _section("markouts", say, [_markout_pair(runs, say)], text="markouts_pair_text", is_half=True),
-        _section("fate", say, [_ratio_pair(runs, say, by_age=True), _ratio_pair(runs, say, by_age=False)]),
-        _section("reasons", say, [_reason_pair(runs, say)], is_half=True),
-        _section("latency", say, [], table=_wait_table(runs, say), is_half=True),
+        section("equity", say, [charts.equity_pair_chart(runs, say)], text="equity_pair_text"),
+        section("split", say, [_split_pair(runs, say)], is_half=True),
+        section("markouts", say, [_markout_pair(runs, say)], text="markouts_pair_text", is_half=True),
+        section("fate", say, [_ratio_pair(runs, say, by_age=True), _ratio_pair(runs, say, by_age=False)]),
+        section("reasons", say, [_reason_pair(runs, say)], is_half=True),
+        section("latency", say, table=_wait_table(runs, say), is_half=True),
     ]
     return Page(
         title=say("title_comparison", a=first.name, b=second.name),
@@ -162,32 +162,29 @@ def comparison_page(first: RunFigures, second: RunFigures, say: Labels) -> Page:
         cards=[],
         summary=[f"{run.name}: {sentence}" for run in runs for sentence in summary(run, say)[:2]],
         notes=[f"{run.name}: {note}" for run in runs for note in notes(run, say)],
-        sections=[section for section in shown if section.figures or section.table is not None],
+        sections=[one for one in shown if one.figures or one.table is not None],
     )
 
 
-def _section(
+def section(
     key: str,
     say: Labels,
-    figures: Sequence[Figure | None],
+    figures: Sequence[Figure | None] = (),
     *,
     text: str = "",
     table: TableOf | None = None,
     is_half: bool = False,
+    **fields: object,
 ) -> Section:
-    words = text or f"{key}_text"
+    """A section with the labels of its key; ``text`` is the key of another text. ``fields`` are filled into it."""
     return Section(
         key=key,
         heading=say(key),
-        text=say(words, n=charts.ENOUGH) if key == "heat" else say(words),
+        text=say(text or f"{key}_text", **fields),
         figures=[figure for figure in figures if figure is not None],
         table=table,
         is_half=is_half,
     )
-
-
-def _limits_section(limits: Sequence[LimitUse], say: Labels) -> Section:
-    return _section("limits", say, [charts.limits_chart(limits, say)], table=_limit_table(limits, say))
 
 
 # --- Tables -----------------------------------------------------------------------------------------------------------

@@ -222,7 +222,8 @@ def _sentences(run: RunFigures, say: Labels) -> Iterator[str]:
 
 def notes(run: RunFigures, say: Labels) -> list[str]:
     """What a reader must know to understand the figures."""
-    rows, found = run.rows, list(_run_notes(run, say))
+    rows = run.rows
+    found = [say("note_mixed", n=len(run.runs))] if len(run.runs) > 1 else []
     if run.mids is None:
         found.append(say("note_no_tape"))
     elif run.priced < len(run.fills):
@@ -269,11 +270,6 @@ def _run_text(run: Run, say: Labels) -> str:
         end=end,
         configuration=record.configuration,
     )
-
-
-def _run_notes(run: RunFigures, say: Labels) -> Iterator[str]:
-    if len(run.runs) > 1:
-        yield say("note_mixed", n=len(run.runs))
 
 
 def period(run: RunFigures, say: Labels) -> str:

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from stall_then_strike.research.report import sweep_charts as charts
-from stall_then_strike.research.report.drawing import Figure
 from stall_then_strike.research.report.labels import Labels
-from stall_then_strike.research.report.run_sections import Cell, Page, Section, TableOf
+from stall_then_strike.research.report.run_sections import Cell, Page, TableOf, section
 from stall_then_strike.research.report.run_words import money
 from stall_then_strike.research.report.sweep_data import METRICS, SweepFigures
 from stall_then_strike.research.report.sweep_scales import front, value_text
@@ -35,14 +34,14 @@ def sweep_page(figures: SweepFigures, say: Labels) -> Page:
     """The report on a sweep."""
     metric = charts.metric_text(figures.objective, figures, say)
     shown = [
-        _section("forward", say, table=_forward_table(figures, say)),
-        _section("forward_dots", say, [charts.forward_chart(figures, say)] if figures.chosen else [], is_half=True),
-        _section("trade", say, [charts.trade_chart(figures, say)], is_half=bool(figures.chosen)),
-        _section("best", say, table=_best_table(figures, say), objective=say.metric(figures.objective)),
-        _section("heats", say, charts.heat_charts(figures, say), metric=metric),
-        _section("parallel", say, [charts.parallel_chart(figures, say)]),
-        _section("alone", say, charts.key_charts(figures, say)),
-        _section("failures", say, table=_failure_table(figures, say)),
+        section("forward", say, table=_forward_table(figures, say)),
+        section("forward_dots", say, [charts.forward_chart(figures, say)] if figures.chosen else [], is_half=True),
+        section("trade", say, [charts.trade_chart(figures, say)], is_half=bool(figures.chosen)),
+        section("best", say, table=_best_table(figures, say), objective=say.metric(figures.objective)),
+        section("heats", say, charts.heat_charts(figures, say), metric=metric),
+        section("parallel", say, [charts.parallel_chart(figures, say)]),
+        section("alone", say, charts.key_charts(figures, say)),
+        section("failures", say, table=_failure_table(figures, say)),
     ]
     return Page(
         title=say("title_sweep", name=figures.name),
@@ -50,26 +49,7 @@ def sweep_page(figures: SweepFigures, say: Labels) -> Page:
         cards=cards(figures, say),
         summary=summary(figures, say),
         notes=notes(figures, say),
-        sections=[section for section in shown if section.figures or section.table is not None],
-    )
-
-
-def _section(
-    key: str,
-    say: Labels,
-    found: Sequence[Figure | None] = (),
-    *,
-    table: TableOf | None = None,
-    is_half: bool = False,
-    **fields: str,
-) -> Section:
-    return Section(
-        key=key,
-        heading=say(key),
-        text=say(f"{key}_text", **fields),
-        figures=[figure for figure in found if figure is not None],
-        table=table,
-        is_half=is_half,
+        sections=[one for one in shown if one.figures or one.table is not None],
     )
 
 

@@ -16,7 +16,7 @@ from loguru import logger
 
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.clock import ScaledClock
-from stall_then_strike.infra.market_source import MarketSource
+from stall_then_strike.infra.market_source import InstrumentFeed
 from stall_then_strike.infra.orderbook_view import OwnQuote
 from stall_then_strike.infra.watch.pauses import Pause
 from stall_then_strike.types.dto import (
@@ -84,7 +84,7 @@ class ShadowConnection:
         return self.behind.session
 
     @property
-    def feeds(self) -> Sequence[MarketSource]:
+    def feeds(self) -> Sequence[InstrumentFeed]:
         """The real ones."""
         return self.behind.feeds
 

@@ -10,6 +10,7 @@ from stall_then_strike.app.contact.assumed.deviations import Deviations
 from stall_then_strike.app.contact.assumed.masking import Masking
 from stall_then_strike.app.contact.assumed.stream_check import StreamCheck
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.infra.clock import VirtualClock
 from stall_then_strike.tapes.tape_reader import read_tape
 from tests.app.contact.deviant import SNAPSHOT, STREAM, sent
 from tests.research.replay.replay_rig import frames
@@ -22,7 +23,7 @@ RECORDED = (TAPE_NAME, "FX_BTC_JPY-20210405T172849Z-119s.jsonl", "FX_BTC_JPY-202
 
 def checked(name: str | None = None) -> Deviations:
     """What is found in the market, sent with one deviation."""
-    found = Deviations(Masking())
+    found = Deviations(Masking(), VirtualClock(0))
     check = StreamCheck(AppConfig(), found, is_private=False)
     check.on_connected(MARKET[0].time_ns)
     for frame in MARKET:
@@ -57,7 +58,7 @@ def test_recorded_frames_have_no_deviation(name: str) -> None:
     path = real_tape_path().with_name(name)
     if not path.is_file():
         pytest.skip(f"not here: {path}")
-    found = Deviations(Masking())
+    found = Deviations(Masking(), VirtualClock(0))
     check = StreamCheck(AppConfig(), found, is_private=False)
     lines = list(read_tape(path))
     check.on_connected(lines[0].recv_ns)

@@ -55,6 +55,8 @@ def all_panes(run: Snapshot, words: Words) -> Html:
             (
                 panes.state_pane(seen, TS + NS_PER_S, words),
                 panes.state_pane(replace(seen, problem=EVIL), TS, words),
+                panes.state_pane(replace(seen, problem=EVIL, other=EVIL), TS, words),
+                panes.state_pane(Seen(problem=EVIL, other=EVIL), TS, words),
                 panes.picks(run, one.product),
                 panes.gauges_pane(account_gauges(run, words), words),
                 panes.market_pane(one, price_chart(tracks.of(one.product), words), words),

@@ -8,7 +8,6 @@ import orjson
 
 from stall_then_strike.sim.exchange.source import Frame
 from stall_then_strike.sim.lighter.clearing.contracts import MARKETS, MICRO
-from stall_then_strike.sim.lighter.clearing.liquidation import POOL_INDEX
 from stall_then_strike.sim.lighter.clearing.records import InForce, OrderTerms, OrderType
 from stall_then_strike.sim.lighter.lighter_venue import LighterVenue, VenueSettings
 from stall_then_strike.sim.lighter.realtime.channel_names import Subject, Topic
@@ -319,31 +318,3 @@ def test_a_liquidation_is_notified_and_kept() -> None:
     )  # fmt: skip
     assert room.first(Topic.NOTIFICATION, loser)["notifs"] == [notice]
     assert room.first(Topic.NOTIFICATION, room.maker)["notifs"] == []
-
-
-def test_the_pool_is_shown_and_nobody_else_is_a_pool() -> None:
-    room = Room()
-    pool = room.venue.add_account(1_000 * MICRO, index=POOL_INDEX).index
-    room.place(pool, 100, 310_000, is_ask=True)
-    room.place(room.taker, 60, 320_000, takes=True)
-    messages = [m for m in room.frames(pool) if m["type"].startswith("update/pool")]
-    assert topics(messages) == ["pool_data", "pool_data", "pool_info", "pool_data"]
-    changed = [[name for name in ("orders", "trades", "positions") if m[name]] for m in messages if "orders" in m]
-    assert changed == [["orders"], ["trades"], ["positions"]]
-    first = room.first(Topic.POOL_DATA, pool)
-    assert (first["type"], first["account"]) == ("subscribed/pool_data", pool)
-    assert [order["remaining_base_amount"] for order in first["orders"][str(ETH)]] == ["0.0040"]
-    assert first["positions"][str(ETH)]["sign"] == -1
-    info = room.first(Topic.POOL_INFO, pool)["pool_info"]
-    assert (info["strategies"], info["total_shares"]) == ([{"collateral": "1000.000000"}], 0)
-    assert [m for m in room.frames(room.taker) if "pool" in m["type"]] == []
-
-
-def test_nobody_has_spot_assets() -> None:
-    room = Room()
-    assert room.first(Topic.ACCOUNT_SPOT_AVG_ENTRY_PRICES, room.taker) == {
-        "avg_entry_prices": {},
-        "channel": f"account_spot_avg_entry_prices:{room.taker}",
-        "timestamp": room.feed.now_ns // 1_000_000,
-        "type": "subscribed/account_spot_avg_entry_prices",
-    }

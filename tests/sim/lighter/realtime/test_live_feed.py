@@ -222,11 +222,3 @@ def test_a_candle_grows_with_the_trades_and_is_the_one_of_rest() -> None:
     trades = made.venue.trades[BTC]
     assert (hour["o"], hour["c"], hour["i"]) == (trades[0].price / 10, trades[-1].price / 10, trades[-1].trade_id)
     assert hour["V"] == pytest.approx(sum(trade.quote for trade in trades) / MICRO)
-
-
-def test_there_are_no_spot_markets() -> None:
-    message = feed(1, MARKETS[:1], has_crowd=False).snapshot(read_channel("spot_market_stats/all"))
-    optional = frozenset({"2048"})
-    theirs = {**fixtures_2026()["ws_spot_market_stats_update_all.json"], "type": message["type"]}
-    assert differences(message, theirs, optional=optional) == []
-    assert message["spot_market_stats"] == {}

@@ -9,7 +9,6 @@ import aiohttp
 import orjson
 import pytest
 
-from stall_then_strike.sim.lighter.clearing.liquidation import POOL_INDEX
 from stall_then_strike.sim.lighter.realtime.stream_limits import StreamLimits
 from stall_then_strike.sim.lighter.transactions import TxType
 from tests.sim.lighter.stream_rig import Trader, captured, listening, streaming
@@ -176,17 +175,6 @@ async def test_transactions_have_another_name_for_older_clients() -> None:
         taken = await client.send_tx(TxType.CREATE_ORDER, trader.order(1, 100, 300_000))
         told = await client.of("update/executed_transaction")
         assert [tx["hash"] for tx in told["txs"]] == [taken["tx_hash"]]
-
-
-async def test_the_pool_opens_to_any_accounts_token_and_an_account_is_no_pool() -> None:
-    async with streaming() as exchange, listening(exchange) as client:
-        me = Trader(exchange, exchange.add_account())
-        exchange.venue.add_account(index=POOL_INDEX)
-        assert code_of(await client.subscribe(f"pool_data/{POOL_INDEX}")) == 20_013
-        assert (await client.subscribe(f"pool_data/{POOL_INDEX}", me.token()))["type"] == "subscribed/pool_data"
-        assert (await client.subscribe(f"account_all_trades/{POOL_INDEX}"))["type"] == "subscribed/account_all_trades"
-        assert code_of(await client.subscribe(f"account_all_orders/{POOL_INDEX}", me.token())) == 20_013
-        assert code_of(await client.subscribe(f"pool_info/{me.account}", me.token())) == 30_005
 
 
 async def test_a_connection_for_reading_gives_all_data_and_takes_no_transactions() -> None:

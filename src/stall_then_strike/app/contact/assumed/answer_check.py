@@ -47,54 +47,54 @@ class AnswerCheck:
     def take(self, path: str, answer: Answer, sent_ns: int) -> None:
         """Check one answer to the call of ``path``, which was sent at ``sent_ns``."""
         self.calls += 1
-        took_ns, at_ns = answer.received_ns - sent_ns, answer.received_ns
+        took_ns = answer.received_ns - sent_ns
         self.times_ns.append(took_ns)
         if took_ns > _SLOW_S * NS_PER_S:
-            self._add(f"{path} is slow", f"an answer within {_SLOW_S:g} s", f"{took_ns / NS_PER_S:.1f} s", at_ns)
+            self._add(f"{path} is slow", f"an answer within {_SLOW_S:g} s", f"{took_ns / NS_PER_S:.1f} s")
         self._check_headers(path, answer)
         self._check_body(path, answer)
 
     # --- the body
 
     def _check_body(self, path: str, answer: Answer) -> None:
-        at_ns, kind = answer.received_ns, answer.headers.get("Content-Type", "")
+        kind = answer.headers.get("Content-Type", "")
         if answer.status == 200 and path in _EMPTY:
             if (answer.text or "").strip():
-                self._add(f"{path} has a body", "none", "some", at_ns, answer.text)
+                self._add(f"{path} has a body", "none", "some", answer.text)
             return
         try:
             read_json(answer.text or "")
             value = json.loads(answer.text or "")  # with floats, which forms and examples know
         except BadAnswer as bad:
             if answer.status == 200 or answer.status >= 500:
-                self._add(f"{path} is not JSON", "JSON", str(bad), at_ns, self._told(answer), is_grave=True)
+                self._add(f"{path} is not JSON", "JSON", str(bad), self._told(answer), is_grave=True)
             return
         if not kind.startswith("application/json"):
-            self._add(f"the content type of {path}", "application/json", kind, at_ns)
+            self._add(f"the content type of {path}", "application/json", kind)
         form = ANSWERS.get(path)
         if answer.status == 200 and form is not None:
-            self._found.look_at(form, value, path, at_ns)
-            self._check_order(path, value, at_ns)
+            self._found.look_at(form, value, path)
+            self._check_order(path, value)
         elif answer.status != 200 and isinstance(value, dict) and "status" in value:
-            self._found.look_at(ERROR, value, "error", at_ns)
+            self._found.look_at(ERROR, value, "error")
             code = value.get("status")
             if type(code) is int and code not in CODES:
-                self._add(f"the venue's code {code} is not known", "a code of the table", str(code), at_ns, value)
+                self._add(f"the venue's code {code} is not known", "a code of the table", str(code), value)
 
-    def _check_order(self, path: str, value: Any, at_ns: int) -> None:
+    def _check_order(self, path: str, value: Any) -> None:
         """Whether a list that is read page by page is newest first."""
         rows = value if path in _LISTS and isinstance(value, list) else []
         ids = [number for row in rows if isinstance(row, dict) and type(number := row.get("id")) is int]
         if ids != sorted(ids, reverse=True):
-            self._add(f"{path} is not newest first", "falling ids", "another order", at_ns, value, is_grave=True)
+            self._add(f"{path} is not newest first", "falling ids", "another order", value, is_grave=True)
 
     # --- the headers
 
     def _check_headers(self, path: str, answer: Answer) -> None:
-        at_ns, is_private = answer.received_ns, path.startswith("me/")
+        is_private = path.startswith("me/")
         if read_date(answer.headers.get("Date")) is None:
             seen = self._told(answer)
-            self._add("the Date header", "an HTTP date in each answer", answer.headers.get("Date", "none"), at_ns, seen)
+            self._add("the Date header", "an HTTP date in each answer", answer.headers.get("Date", "none"), seen)
         if answer.status in {401, 403, 404} or answer.status >= 500:
             return  # refused before the limits are counted, or answered by another machine
         names = [LimitName.PRIVATE if is_private else LimitName.ADDRESS]
@@ -107,35 +107,31 @@ class AnswerCheck:
                 expected = "x-ratelimit-period, -remaining and -reset as numbers"
                 if name is LimitName.ORDERS:
                     expected = expected.replace("x-", "x-orderrequest-", 1)
-                self._add(
-                    f"the headers of the limit {name}", expected, "missing or no numbers", at_ns, self._told(answer)
-                )
+                self._add(f"the headers of the limit {name}", expected, "missing or no numbers", self._told(answer))
             else:
                 self._check_reading(reading, answer)
         for other in readings:
-            self._add(
-                f"headers of the limit {other} on another call", "only on orders", path, at_ns, self._told(answer)
-            )
+            self._add(f"headers of the limit {other} on another call", "only on orders", path, self._told(answer))
 
     def _check_reading(self, reading: LimitReading, answer: Answer) -> None:
         name, at_ns, limit = reading.limit, answer.received_ns, self._limits[reading.limit]
         told = self._told(answer)
         if reading.remaining >= limit.most:
             seen = f"{reading.remaining} left after a call"
-            self._add(f"the size of the limit {name}", f"at most {limit.most - 1} left after a call", seen, at_ns, told)
+            self._add(f"the size of the limit {name}", f"at most {limit.most - 1} left after a call", seen, told)
         if reading.reset_ns - at_ns > limit.window_ns:
             expected, seen = (
                 f"{limit.window_ns // NS_PER_S} s",
                 f"{(reading.reset_ns - at_ns) / NS_PER_S:.0f} s to its end",
             )
-            self._add(f"the window of the limit {name}", expected, seen, at_ns, told)
+            self._add(f"the window of the limit {name}", expected, seen, told)
         last, times, since_ns = self._last.get(name, (-1, 0, 0))
         is_in_row = last == reading.remaining and at_ns - since_ns <= _ROW_NS
         times, since_ns = (times + 1, since_ns) if is_in_row else (1, at_ns)
         self._last[name] = reading.remaining, times, since_ns
         if times >= _STUCK:
             expected, seen = "one less after each call", f"{reading.remaining} after each of {times} calls"
-            self._add(f"the count of the limit {name} is stuck", expected, seen, at_ns, told)
+            self._add(f"the count of the limit {name} is stuck", expected, seen, told)
         self._check_reset(reading, answer, told)
 
     def _check_reset(self, reading: LimitReading, answer: Answer, told: str) -> None:
@@ -146,9 +142,7 @@ class AnswerCheck:
         end_s = (date_ns + reading.reset_ns - answer.received_ns) // NS_PER_S
         if not text.isdigit() or abs(int(text) - end_s) > _RESET_SLACK_S:
             expected = f"the second of its end since 1970: {end_s}, by Date and period"
-            self._add(
-                f"the reset header of the limit {reading.limit}", expected, text or "none", answer.received_ns, told
-            )
+            self._add(f"the reset header of the limit {reading.limit}", expected, text or "none", told)
 
     def _told(self, answer: Answer) -> str:
         """Status, headers of interest and the beginning of the body."""

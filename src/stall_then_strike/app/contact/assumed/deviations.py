@@ -8,6 +8,7 @@ from typing import Final
 
 from stall_then_strike.app.contact.assumed.masking import Masking
 from stall_then_strike.app.contact.assumed.shapes import Form
+from stall_then_strike.infra.clock import Clock
 
 MOST_KINDS: Final = 200
 """Kinds that are kept; a venue that sends ever new names of fields makes more."""
@@ -34,9 +35,10 @@ class Deviation:
 class Deviations:
     """All kinds found so far, in the order in which they were found."""
 
-    def __init__(self, masking: Masking) -> None:
-        """``masking`` takes secrets and ids out of what is kept."""
+    def __init__(self, masking: Masking, clock: Clock) -> None:
+        """``masking`` takes secrets and ids out of what is kept; ``clock`` stamps it."""
         self.masking: Final = masking
+        self._clock = clock
         self._found: dict[str, Deviation] = {}
         self.left_out = 0
         """Deviations of further kinds, when there are too many."""
@@ -52,11 +54,9 @@ class Deviations:
         """The kinds by name."""
         return list(self._found)
 
-    def add(
-        self, name: str, expected: str, seen: str, at_ns: int, example: object = None, *, is_grave: bool = False
-    ) -> None:
-        """Count one. ``example`` is the parsed message, or a text."""
-        name = self.masking.text(name)
+    def add(self, name: str, expected: str, seen: str, example: object = None, *, is_grave: bool = False) -> None:
+        """Count one that is seen now. ``example`` is the parsed message, or a text."""
+        name, at_ns = self.masking.text(name), self._clock.now_ns()
         known = self._found.get(name)
         if known is not None:
             known.count += 1
@@ -75,7 +75,7 @@ class Deviations:
                 last_ns=at_ns,
             )
 
-    def look_at(self, form: Form, value: object, where: str, at_ns: int) -> None:
+    def look_at(self, form: Form, value: object, where: str) -> None:
         """Add what is wrong with a value that should have a form."""
         for flaw in form.flaws(value, where):
-            self.add(*flaw, at_ns, value)
+            self.add(*flaw, value)

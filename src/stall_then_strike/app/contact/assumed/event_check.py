@@ -62,9 +62,7 @@ class EventCheck:
         refused = dict(self._feed.statistics().refused)
         for kind, count in refused.items():
             if kind not in _HARMLESS and count != self._refused.get(kind, 0):
-                self._add(
-                    f"the private parser refuses: {kind}", "it reads every event", kind, recv_ns, content, is_grave=True
-                )
+                self._add(f"the private parser refuses: {kind}", "it reads every event", kind, content, is_grave=True)
         self._refused = refused
         delays = []
         for item in content if isinstance(content, list) else ():
@@ -82,18 +80,16 @@ class EventCheck:
         if unseen and self._prints:
             seen = f"{unseen} of {self._owned} were not"
             name = "an execution of ours is not among the public ones"
-            self._add(name, "each is told on both channels, with one id", seen, now_ns, None, is_grave=True)
+            self._add(name, "each is told on both channels, with one id", seen, None, is_grave=True)
 
     def _check(self, item: dict[str, Any], recv_ns: int) -> None:
         self.count += 1
         kind = item.get("event_type")
         form = EVENTS.get(kind) if isinstance(kind, str) else None
         if form is None:
-            self._add(
-                "an event of an unknown type", f"one of {', '.join(EVENTS)}", str(kind), recv_ns, item, is_grave=True
-            )
+            self._add("an event of an unknown type", f"one of {', '.join(EVENTS)}", str(kind), item, is_grave=True)
             return
-        self._found.look_at(form, item, str(kind), recv_ns)
+        self._found.look_at(form, item, str(kind))
         name = item.get("child_order_acceptance_id")
         if isinstance(name, str):
             self._check_story(self._order(name), str(kind), item, recv_ns)
@@ -108,9 +104,7 @@ class EventCheck:
 
     def _check_story(self, order: _Order, kind: str, item: dict[str, Any], recv_ns: int) -> None:
         if order.ended and kind != "CANCEL_FAILED":
-            self._add(
-                "an event after an order's end", "none", f"{kind} after {order.ended}", recv_ns, item, is_grave=True
-            )
+            self._add("an event after an order's end", "none", f"{kind} after {order.ended}", item, is_grave=True)
         if kind in _ENDS:
             order.ended = order.ended or kind
         elif kind == "ORDER":
@@ -122,7 +116,7 @@ class EventCheck:
         exec_id, size = item.get("exec_id"), _decimal(item.get("size"))
         if type(exec_id) is int:
             if exec_id in self._own:
-                self._add("an execution was told twice", "once", "the same exec_id again", recv_ns, item)
+                self._add("an execution was told twice", "once", "the same exec_id again", item)
                 return
             self._owned += 1
             _keep(self._own, exec_id, None)
@@ -134,7 +128,7 @@ class EventCheck:
         told = _decimal(item.get("outstanding_size"))
         if told is not None and told != order.rest:
             expected = f"{order.rest}, the order's size less its executions"
-            self._add("outstanding_size is not what is left", expected, str(told), recv_ns, item)
+            self._add("outstanding_size is not what is left", expected, str(told), item)
 
 
 def _keep(kept: OrderedDict[int, _V], exec_id: int, value: _V) -> None:

@@ -25,8 +25,8 @@ class FrameCheck(ABC):
         self._heard: dict[str, Heard] = {}
         self._refused: Mapping[str, int] = {}
         self._checked = self._agreed = 0
-        self._mid: tuple[Any, int] | None = None
-        """The first message whose mid disagreed."""
+        self._mid: Any = None
+        """The first message whose mid disagreed; None if all agreed."""
         self.is_connected = False
         self.connects = 0
         self.frames = 0
@@ -47,7 +47,7 @@ class FrameCheck(ABC):
             if heard.last_ns is not None:
                 heard.gaps_ns.append(now_ns - heard.last_ns)
                 heard.last_ns = None
-        self._add("the connection was lost", expected="it lasts", seen=why, at_ns=now_ns)
+        self._add("the connection was lost", expected="it lasts", seen=why)
 
     def on_frame(self, data: bytes, recv_ns: int) -> None:
         """Check one text frame."""
@@ -57,7 +57,7 @@ class FrameCheck(ABC):
             message = orjson.loads(data)
         except ValueError as error:
             shown = data[:200].decode(errors="replace")
-            self._add("a frame is not JSON", "JSON", str(error), recv_ns, shown, is_grave=True)
+            self._add("a frame is not JSON", "JSON", str(error), shown, is_grave=True)
             return
         self._on_message(message, recv_ns)
 
@@ -65,12 +65,12 @@ class FrameCheck(ABC):
     def _on_message(self, message: Any, recv_ns: int) -> None:
         """Check one message."""
 
-    def _note_refused(self, refused: Mapping[str, int], message: Any, recv_ns: int) -> None:
+    def _note_refused(self, refused: Mapping[str, int], message: Any) -> None:
         """Note what the trader's decoder has refused of a message, by its counts."""
         for what, count in refused.items():
             if count != self._refused.get(what, 0):
                 name = f"the parser refuses: {what}"
-                self._add(name, "it reads every message", "it cannot read this one", recv_ns, message, is_grave=True)
+                self._add(name, "it reads every message", "it cannot read this one", message, is_grave=True)
         self._refused = dict(refused)
 
     # --- over time
@@ -78,9 +78,8 @@ class FrameCheck(ABC):
     def _judge_mid(self, expected: str, how: str) -> None:
         differ = self._checked - self._agreed
         if self._mid is not None and differ > max(_MID_FEW, _MID_SHARE * self._checked):
-            message, at_ns = self._mid
             seen = f"{how} in {differ:,} of {self._checked:,} messages"
-            self._add("mid_price is not the book's", expected, seen, at_ns, message, is_grave=True)
+            self._add("mid_price is not the book's", expected, seen, self._mid, is_grave=True)
 
     def figures(self) -> Sequence[ChannelFigures]:
         """What each channel did."""

@@ -56,15 +56,15 @@ class Heard:
             gaps.append(now_ns - self.last_ns)
         longest_s = max(gaps, default=0) / NS_PER_S
         if longest_s > limit_s:
-            found.add(f"{name} is silent", f"a message every {limit_s:g} s", f"none for {longest_s:.1f} s", now_ns)
+            found.add(f"{name} is silent", f"a message every {limit_s:g} s", f"none for {longest_s:.1f} s")
 
-    def judge_delay(self, name: str, skew_ns: int, found: Deviations, now_ns: int) -> None:
+    def judge_delay(self, name: str, skew_ns: int, found: Deviations) -> None:
         """Note stamps that are early or late. ``skew_ns`` is by how much the venue's clock is ahead of ours."""
         if len(self.delays_ns) >= FEW:
             delay_s = (median(self.delays_ns) + skew_ns) / NS_PER_S
             if not _EARLY_S <= delay_s <= _LATE_S:
                 expected = f"{_EARLY_S:g} to {_LATE_S:g} s after their stamps, by the venue's clock"
-                found.add(f"{name} is late", expected, f"{delay_s:.2f} s (median)", now_ns)
+                found.add(f"{name} is late", expected, f"{delay_s:.2f} s (median)")
 
     def figures(self, name: str) -> ChannelFigures:
         """In seconds."""

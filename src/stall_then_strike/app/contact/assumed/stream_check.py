@@ -81,49 +81,47 @@ class StreamCheck(FrameCheck):
     def _on_message(self, message: Any, recv_ns: int) -> None:
         channel = channel_of(message)
         if channel is None:
-            self._on_other(message, recv_ns)
+            self._on_other(message)
         elif channel in self._others:
             return
         elif channel not in self._asked:
-            self._add(
-                "a message of a channel that was not asked for", "only what was subscribed", channel, recv_ns, message
-            )
+            self._add("a message of a channel that was not asked for", "only what was subscribed", channel, message)
         else:
             self._on_channel(channel, message, recv_ns)
 
     # --- messages
 
-    def _on_other(self, message: Any, recv_ns: int) -> None:
+    def _on_other(self, message: Any) -> None:
         if isinstance(message, dict) and "result" in message:
-            self._found.look_at(ACKNOWLEDGED, message, "acknowledgement", recv_ns)
+            self._found.look_at(ACKNOWLEDGED, message, "acknowledgement")
         elif isinstance(message, dict) and "error" in message:
-            self._found.look_at(REFUSED, message, "refusal", recv_ns)
-            self._add("a subscription was refused", "result true", "an error", recv_ns, message, is_grave=True)
+            self._found.look_at(REFUSED, message, "refusal")
+            self._add("a subscription was refused", "result true", "an error", message, is_grave=True)
         else:
             self._add(
                 "a message is neither a notification nor an answer", "channelMessage, or an answer to a request",
-                "another message", recv_ns, message, is_grave=True,
+                "another message", message, is_grave=True,
             )  # fmt: skip
 
     def _on_channel(self, channel: str, message: Any, recv_ns: int) -> None:
         heard = self._heard.setdefault(channel, Heard())
         heard.take(recv_ns)
         content = message["params"]["message"]
-        self._found.look_at(NOTIFICATION, message, "notification", recv_ns)
+        self._found.look_at(NOTIFICATION, message, "notification")
         if channel == EVENTS_CHANNEL:
             heard.delays_ns.extend(self.events.take(content, recv_ns))
             return
         kind, product = kind_of(channel)
         if kind is None:
             return
-        self._found.look_at(_FORMS[kind], content, kind.name.lower(), recv_ns)
+        self._found.look_at(_FORMS[kind], content, kind.name.lower())
         if product != self._product:
             return
         self._parse(message, recv_ns)
         if kind is Channel.SNAPSHOT:
-            self._check_snapshot(content, recv_ns)
+            self._check_snapshot(content)
         elif kind is Channel.EXECUTIONS:
-            self._check_executions(content, recv_ns)
+            self._check_executions(content)
             heard.delays_ns.extend(_delays(content, "exec_date", recv_ns))
         elif kind is Channel.TICKER:
             heard.delays_ns.extend(_delays([content], "timestamp", recv_ns))
@@ -132,13 +130,13 @@ class StreamCheck(FrameCheck):
         """Let the trader's decoder read the frame."""
         self._feed.on_message(message, recv_ns)
         counts = self._feed.statistics()
-        self._note_refused(counts.refused, message, recv_ns)
+        self._note_refused(counts.refused, message)
         checked, agreed = counts.mid_checked, counts.mid_agreed
         if checked - agreed > self._checked - self._agreed and self._mid is None:
-            self._mid = message, recv_ns
+            self._mid = message
         self._checked, self._agreed = checked, agreed
 
-    def _check_snapshot(self, content: Any, recv_ns: int) -> None:
+    def _check_snapshot(self, content: Any) -> None:
         if not isinstance(content, dict):
             return
         for side in ("bids", "asks"):
@@ -147,11 +145,11 @@ class StreamCheck(FrameCheck):
                 continue
             if len(levels) != SNAPSHOT_LEVELS:
                 name, seen = "the depth of a snapshot", f"{len(levels)} {side}"
-                self._add(name, f"{SNAPSHOT_LEVELS} levels a side", seen, recv_ns, content)
+                self._add(name, f"{SNAPSHOT_LEVELS} levels a side", seen, content)
             if any(isinstance(level, dict) and level.get("size") == 0 for level in levels):
-                self._add("a snapshot has a level of size 0", "none", f"one of the {side}", recv_ns, content)
+                self._add("a snapshot has a level of size 0", "none", f"one of the {side}", content)
 
-    def _check_executions(self, content: Any, recv_ns: int) -> None:
+    def _check_executions(self, content: Any) -> None:
         if not isinstance(content, list):
             return
         for item in content:
@@ -161,7 +159,7 @@ class StreamCheck(FrameCheck):
             self.events.printed(number)
             if number <= self._last_exec_id:
                 seen = "the same id again" if number == self._last_exec_id else "a lower id than before"
-                self._add("the ids of executions do not rise", "each is higher than the last", seen, recv_ns, content)
+                self._add("the ids of executions do not rise", "each is higher than the last", seen, content)
             self._last_exec_id = max(self._last_exec_id, number)
 
     # --- over time
@@ -172,7 +170,7 @@ class StreamCheck(FrameCheck):
         counts = self._feed.statistics()
         if counts.execution_gaps > max(FEW, _GAP_SHARE * counts.executions):
             seen = f"{counts.execution_gaps:,} jumps by more than 1 in {counts.executions:,} executions"
-            self._add("the ids of executions have gaps", "they rise by 1", seen, now_ns)
+            self._add("the ids of executions have gaps", "they rise by 1", seen)
         for name in sorted(self._asked):
             self._judge(name, now_ns, skew_ns)
         self.events.finish(now_ns)
@@ -181,11 +179,11 @@ class StreamCheck(FrameCheck):
         heard, (kind, product) = self._heard.get(name), kind_of(name)
         if heard is None:
             if kind is not None and kind is not Channel.EXECUTIONS and self.connects:
-                self._add(f"{name} is silent", "messages", "not one", now_ns, is_grave=True)
+                self._add(f"{name} is silent", "messages", "not one", is_grave=True)
             return
         if kind is not None and product == self._product:
             self._judge_gaps(name, kind, heard, now_ns)
-        heard.judge_delay(name, skew_ns, self._found, now_ns)
+        heard.judge_delay(name, skew_ns, self._found)
 
     def _judge_gaps(self, name: str, kind: Channel, heard: Heard, now_ns: int) -> None:
         heard.judge_silence(name, GAP_S[kind], self._found, now_ns, is_connected=self.is_connected)
@@ -194,7 +192,7 @@ class StreamCheck(FrameCheck):
             gap_s = median(heard.gaps_ns) / NS_PER_S
             if not low_s <= gap_s <= high_s:
                 seen = f"every {gap_s:.2f} s (median of {len(heard.gaps_ns):,})"
-                self._add(f"the period of {name}", f"every {low_s:g} to {high_s:g} s", seen, now_ns)
+                self._add(f"the period of {name}", f"every {low_s:g} to {high_s:g} s", seen)
 
 
 def _delays(items: Any, stamp: str, recv_ns: int) -> list[int]:

@@ -41,14 +41,14 @@ async def listen_at_lighter(
     ``provokes``: also ask what the venue should refuse. Whatever goes wrong at the venue is a deviation and no error.
     Raises ConfigError without the extra ``lighter``, if there is an account.
     """
-    found = Deviations(Masking() if account is None else Masking(partial(without_account, account)))
+    found = Deviations(Masking() if account is None else Masking(partial(without_account, account)), clock)
     market, start_ns = configured_market(cfg.exchange), clock.now_ns()
     stream = LighterStreamCheck(market, found, None if account is None else account.account_index)
     async with LighterConnection(cfg, clock, account) as connection, aiohttp.ClientSession() as client:
         connection.session.tap = stream
         questions = LighterQuestions(cfg, market, found, clock, client)
         index = _SOMEBODY if account is None else account.account_index
-        manners = LighterManners(cfg.exchange.ws_url, market.market_index, index, found, clock)
+        manners = LighterManners(cfg.exchange.ws_url, market.market_index, index, found)
 
         async def ask(*, provokes: bool) -> None:
             await questions.ask_public(provokes=provokes)
@@ -71,7 +71,7 @@ async def listen_at_lighter(
         now_ns = clock.now_ns()
         if finding.verdict is not Verdict.OK and questions.calls:
             expected = "our clock and the venue's agree within half of risk.max_clock_skew_sec"
-            found.add("the clock", expected, finding.text, now_ns, is_grave=finding.exit_code != 0)
+            found.add("the clock", expected, finding.text, is_grave=finding.exit_code != 0)
         stream.finish(now_ns, questions.skew.skew_ns() or 0)
         connection.session.tap = None  # that it ends now is no deviation
         return found, Figures(

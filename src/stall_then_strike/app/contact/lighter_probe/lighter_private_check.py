@@ -26,46 +26,46 @@ class LighterPrivateCheck:
         self.count = 0
         """Orders, trades and positions that were told after the first messages."""
 
-    def take(self, frame: AnyFrame, message: Any, recv_ns: int) -> None:
+    def take(self, frame: AnyFrame, message: Any) -> None:
         """Check one message that the parser has read."""
         if isinstance(frame, OrdersFrame):
             for order in frame.all():
-                self._take_order(order, message, recv_ns, is_first=frame.is_snapshot)
+                self._take_order(order, message, is_first=frame.is_snapshot)
         elif isinstance(frame, AccountFrame):
-            self._take_account(frame, message, recv_ns)
+            self._take_account(frame, message)
 
-    def _take_order(self, order: Order, message: Any, recv_ns: int, *, is_first: bool) -> None:
+    def _take_order(self, order: Order, message: Any, *, is_first: bool) -> None:
         if order.owner_account_index != self._account:
-            self._add("an order of another account", "only the account's own", "another index", recv_ns, message)
+            self._add("an order of another account", "only the account's own", "another index", message)
         if not order.is_over and order.filled_base_amount + order.remaining_base_amount != order.initial_base_amount:
             seen = "another sum"
             expected = "filled and remaining make the initial amount while it is open"
-            self._add("the amounts of an order do not add up", expected, seen, recv_ns, message, is_grave=True)
+            self._add("the amounts of an order do not add up", expected, seen, message, is_grave=True)
         before = self._filled.get(order.order_index, Decimal(0))
         if order.filled_base_amount < before:
-            self._add("the filled amount of an order fell", "it rises", "it fell", recv_ns, message, is_grave=True)
+            self._add("the filled amount of an order fell", "it rises", "it fell", message, is_grave=True)
         self._filled[order.order_index] = order.filled_base_amount
         _bound(self._filled)
         if is_first:
             return
         self.count += 1
         if order.order_index in self._over and not order.is_over:
-            self._add("an order lives after its end", "no more of it", order.status, recv_ns, message, is_grave=True)
+            self._add("an order lives after its end", "no more of it", order.status, message, is_grave=True)
         if order.is_over:
             self._over[order.order_index] = None
             _bound(self._over)
 
-    def _take_account(self, frame: AccountFrame, message: Any, recv_ns: int) -> None:
+    def _take_account(self, frame: AccountFrame, message: Any) -> None:
         if frame.account != self._account:
-            self._add("account_all is of another account", "the account's index", "another", recv_ns, message)
+            self._add("account_all is of another account", "the account's index", "another", message)
         if frame.is_snapshot:
             return
         for trade in frame.all_trades():
             self.count += 1
             if self._account not in (trade.ask_account_id, trade.bid_account_id):
-                self._add("a trade of others on the account's channel", "its own", "others'", recv_ns, message)
+                self._add("a trade of others on the account's channel", "its own", "others'", message)
             if trade.trade_id in self._trades:
-                self._add("a trade was told twice", "each once", "the same id again", recv_ns, message)
+                self._add("a trade was told twice", "each once", "the same id again", message)
             self._trades[trade.trade_id] = None
             _bound(self._trades)
         self.count += len(frame.positions or ())

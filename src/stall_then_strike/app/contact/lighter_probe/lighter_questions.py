@@ -87,7 +87,7 @@ class LighterQuestions:
             self._check_market(books)
         book = await self._told("orderBookOrders", {**market, "limit": _FEW})
         if book is not None and max(len(book.get("asks") or ()), len(book.get("bids") or ())) > _FEW:
-            self._say("orderBookOrders ignores limit", f"{_FEW} a side", "more", book)
+            self._add("orderBookOrders ignores limit", f"{_FEW} a side", "more", book)
         self._read(Trade, "recentTrades", "trades", await self._told("recentTrades", {**market, "limit": _FEW}))
         await self._told("candles", {**market, **span, "resolution": "1m", "count_back": _FEW})
         await self._told("fundings", {**market, **span, "resolution": "1h", "count_back": _FEW})
@@ -109,12 +109,12 @@ class LighterQuestions:
         ours = self._market
         theirs = Markets.from_wire(books, as_of_ns=0, source="the venue").at(ours.market_index)
         if theirs is None:
-            self._say("the market is not listed", ours.symbol, "not, or unreadable", books, is_grave=True)
+            self._add("the market is not listed", ours.symbol, "not, or unreadable", books, is_grave=True)
             return
         for name in ("symbol", "size_decimals", "price_decimals", "min_base", "min_quote"):
             expected, seen = getattr(ours, name), getattr(theirs, name)
             if expected != seen:
-                self._say(f"the market's {name}", f"{expected}, as configured", str(seen), None, is_grave=True)
+                self._add(f"the market's {name}", f"{expected}, as configured", str(seen), None, is_grave=True)
 
     # --- private
 
@@ -125,13 +125,13 @@ class LighterQuestions:
         accounts = await self._told("account", {"by": "index", "value": account_index})
         rows = (accounts or {}).get("accounts") or []
         if accounts is not None and len(rows) != 1:
-            self._say("account has not one account", "one", str(len(rows)), accounts, is_grave=True)
+            self._add("account has not one account", "one", str(len(rows)), accounts, is_grave=True)
         for row in rows:
             self._read_account(row)
         active = await self._told("accountActiveOrders", own, token)
         for order in self._read(Order, "accountActiveOrders", "orders", active):
             if order.is_over:
-                self._say("accountActiveOrders has an ended order", "open ones", order.status, None, is_grave=True)
+                self._add("accountActiveOrders has an ended order", "open ones", order.status, None, is_grave=True)
         await self._check_pages("accountInactiveOrders", "orders", Order, token, own)
         await self._check_pages(
             "trades", "trades", Trade, token, {**own, "sort_by": "trade_id", "sort_dir": "desc"}, lambda t: t.trade_id
@@ -150,17 +150,17 @@ class LighterQuestions:
                 Position.model_validate(position)
             Wire.model_validate({"collateral": float(row["collateral"])})
         except (ValidationError, KeyError, TypeError, ValueError, AttributeError) as error:
-            self._say("the parser refuses: account", "it reads it", type(error).__name__, row, is_grave=True)
+            self._add("the parser refuses: account", "it reads it", type(error).__name__, row, is_grave=True)
 
     def _check_plan(self, limits: dict[str, Any] | None) -> None:
         if limits is None:
             return
         tier = limits.get("user_tier")
         if tier != self._plan:
-            self._say("the account's plan", f"{self._plan}, as exchange.plan", str(tier), limits)
+            self._add("the account's plan", f"{self._plan}, as exchange.plan", str(tier), limits)
         fees = [limits.get(f"current_{role}_fee_tick", 0) for role in ("maker", "taker")]
         if self._plan == "standard" and any(fees):
-            self._say("a standard account pays fees", "0 and 0", str(fees), limits)
+            self._add("a standard account pays fees", "0 and 0", str(fees), limits)
 
     async def _check_pages(
         self,
@@ -175,16 +175,16 @@ class LighterQuestions:
         first = await self._told(name, {**query, "limit": _FEW}, token)
         page = self._read(kind, name, rows, first)
         if len(page) > _FEW:
-            self._say(f"{name} ignores limit", f"{_FEW} rows", f"{len(page)} rows", first)
+            self._add(f"{name} ignores limit", f"{_FEW} rows", f"{len(page)} rows", first)
         keys = [key(row) for row in page] if key is not None else []
         if keys != sorted(keys, reverse=True):
-            self._say(f"{name} is not newest first", "falling ids", "another order", first, is_grave=True)
+            self._add(f"{name} is not newest first", "falling ids", "another order", first, is_grave=True)
         cursor = None if first is None else first.get("next_cursor")
         if not cursor or key is None:
             return
         second = self._read(kind, name, rows, await self._told(name, {**query, "limit": _FEW, "cursor": cursor}, token))
         if second and keys and key(second[0]) >= keys[-1]:
-            self._say(f"{name} ignores cursor", "older rows", "the same ones again", first, is_grave=True)
+            self._add(f"{name} ignores cursor", "older rows", "the same ones again", first, is_grave=True)
 
     # --- one question
 
@@ -196,10 +196,10 @@ class LighterQuestions:
         if answer is None:
             return None
         if answer.status != 200 or answer.body is None or answer.body.get("code", 200) != 200:
-            self._say(f"{name} fails", "HTTP 200, code 200", f"HTTP {answer.status}", answer.shown, is_grave=True)
+            self._add(f"{name} fails", "HTTP 200, code 200", f"HTTP {answer.status}", answer.shown, is_grave=True)
             return None
         if (form := ANSWERS.get(name)) is not None:
-            self._found.look_at(form, answer.body, name, self._clock.now_ns())
+            self._found.look_at(form, answer.body, name)
         return answer.body
 
     async def _refused(self, call: _Refused) -> None:
@@ -210,9 +210,9 @@ class LighterQuestions:
         code = None if answer.body is None else answer.body.get("code")
         if (answer.status, code) != (call.http_status, call.code):
             expected, seen = f"HTTP {call.http_status} with code {call.code}", f"HTTP {answer.status} with code {code}"
-            self._say(f"the refusal of {call.what}", expected, seen, answer.shown)
+            self._add(f"the refusal of {call.what}", expected, seen, answer.shown)
         if answer.body is not None:
-            self._found.look_at(ERROR, answer.body, "error", self._clock.now_ns())
+            self._found.look_at(ERROR, answer.body, "error")
 
     async def _ask(self, name: str, query: Mapping[str, object], token: str | None) -> _Answer | None:
         """One answer; None if there is none."""
@@ -230,19 +230,19 @@ class LighterQuestions:
             ) as response:
                 status, kind, text = response.status, response.content_type, await response.text(errors="replace")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            self._say(f"{name} has no answer", "an answer", type(error).__name__, None, is_grave=True)
+            self._add(f"{name} has no answer", "an answer", type(error).__name__, None, is_grave=True)
             return None
         took_ns = self._clock.now_ns() - sent_ns
         self.times_ns.append(took_ns)
         if took_ns > _SLOW_S * NS_PER_S:
-            self._say(f"{name} is slow", f"an answer within {_SLOW_S:g} s", f"{took_ns / NS_PER_S:.1f} s", None)
+            self._add(f"{name} is slow", f"an answer within {_SLOW_S:g} s", f"{took_ns / NS_PER_S:.1f} s", None)
         if kind != "application/json":
-            self._say(f"the content type of {name}", "application/json", kind, None)
+            self._add(f"the content type of {name}", "application/json", kind, None)
         try:
             body = json.loads(text)
         except ValueError:
             shown = re.sub(r"\d", "9", text[:_SHOWN])
-            self._say(f"{name} is not JSON", "JSON", "another text", shown, is_grave=True)
+            self._add(f"{name} is not JSON", "JSON", "another text", shown, is_grave=True)
             return _Answer(status, None, shown)
         return _Answer(status, body if isinstance(body, dict) else None, body)
 
@@ -255,8 +255,5 @@ class LighterQuestions:
                 found.append(kind.model_validate(row))
             except ValidationError as error:
                 where = ".".join(map(str, error.errors()[0]["loc"]))
-                self._say(f"the parser refuses: {name}", "it reads every row", where, row, is_grave=True)
+                self._add(f"the parser refuses: {name}", "it reads every row", where, row, is_grave=True)
         return found
-
-    def _say(self, name: str, expected: str, seen: str, example: object, *, is_grave: bool = False) -> None:
-        self._add(name, expected, seen, self._clock.now_ns(), example, is_grave=is_grave)

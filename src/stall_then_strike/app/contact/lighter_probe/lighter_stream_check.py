@@ -61,25 +61,25 @@ class LighterStreamCheck(FrameCheck):
 
     def _on_message(self, message: Any, recv_ns: int) -> None:
         if not isinstance(message, dict):
-            self._add("a message is no object", "an object", type(message).__name__, recv_ns, message, is_grave=True)
+            self._add("a message is no object", "an object", type(message).__name__, message, is_grave=True)
         elif isinstance(message.get("channel"), str) and message.get("type") != "unsubscribed":
             self._on_channel(message["channel"], message, recv_ns)
         else:
-            self._on_other(message, recv_ns)
+            self._on_other(message)
 
-    def _on_other(self, message: dict[str, Any], recv_ns: int) -> None:
+    def _on_other(self, message: dict[str, Any]) -> None:
         kind = message.get("type")
         if not self._is_greeted:
             self._is_greeted = True
-            self._found.look_at(GREETING, message, "greeting", recv_ns)
+            self._found.look_at(GREETING, message, "greeting")
         elif "error" in message:
-            self._found.look_at(REFUSED, message, "refusal", recv_ns)
+            self._found.look_at(REFUSED, message, "refusal")
             error = message["error"]
             code = error.get("code") if isinstance(error, dict) else None
-            self._add("an error on the socket", "none", f"code {code}", recv_ns, message, is_grave=True)
+            self._add("an error on the socket", "none", f"code {code}", message, is_grave=True)
         elif kind not in _CONTROL:
             seen = kind if isinstance(kind, str) else "none"
-            self._add("a message of an unknown type", "a channel's, or a ping", seen, recv_ns, message, is_grave=True)
+            self._add("a message of an unknown type", "a channel's, or a ping", seen, message, is_grave=True)
 
     def _on_channel(self, channel: str, message: dict[str, Any], recv_ns: int) -> None:
         if channel in self._others:
@@ -87,22 +87,22 @@ class LighterStreamCheck(FrameCheck):
         if channel not in self._asked:
             seen = channel.partition(":")[0]
             name = "a message of a channel that was not asked for"
-            self._add(name, "only what was subscribed", seen, recv_ns, message)
+            self._add(name, "only what was subscribed", seen, message)
             return
         kind = channel.partition(":")[0]
         heard = self._heard.setdefault(kind, Heard())
         heard.take(recv_ns)
         if type(stamp := message.get("timestamp")) is int:
             heard.delays_ns.append(recv_ns - stamp * NS_PER_MS)
-        self._check_type(kind, message, recv_ns)
-        self._found.look_at(FRAMES[kind], message, kind, recv_ns)
+        self._check_type(kind, message)
+        self._found.look_at(FRAMES[kind], message, kind)
         self._parse(kind, message, recv_ns)
 
-    def _check_type(self, kind: str, message: dict[str, Any], recv_ns: int) -> None:
+    def _check_type(self, kind: str, message: dict[str, Any]) -> None:
         expected = (f"subscribed/{kind}", f"update/{kind}")
         if message.get("type") not in expected:
             seen = str(message.get("type"))
-            self._add(f"the type of {kind}", " or ".join(expected), seen, recv_ns, message, is_grave=True)
+            self._add(f"the type of {kind}", " or ".join(expected), seen, message, is_grave=True)
 
     def _parse(self, kind: str, message: dict[str, Any], recv_ns: int) -> None:
         """Let the program's parsers read the message."""
@@ -110,53 +110,53 @@ class LighterStreamCheck(FrameCheck):
             frame = read_frame(message)
         except UnreadableFrame as error:
             name = f"the parser refuses: {kind}"
-            self._add(name, "it reads every message", str(error), recv_ns, message, is_grave=True)
+            self._add(name, "it reads every message", str(error), message, is_grave=True)
             return
         if kind == "order_book":
-            self._check_book(message, recv_ns)
+            self._check_book(message)
         elif isinstance(frame, TradesFrame):
-            self._check_trades(frame, message, recv_ns)
+            self._check_trades(frame, message)
         elif self._private is not None and kind != "market_stats":
-            self._private.take(frame, message, recv_ns)
+            self._private.take(frame, message)
             return
         self._feed.on_message(message, recv_ns)
-        self._note_refused(self._feed.statistics().refused, message, recv_ns)
+        self._note_refused(self._feed.statistics().refused, message)
         if kind == "market_stats":
             self._check_mid(message, recv_ns)
 
-    def _check_book(self, message: dict[str, Any], recv_ns: int) -> None:
+    def _check_book(self, message: dict[str, Any]) -> None:
         """Whether the message continues the one before it."""
         book = message["order_book"]
         begin, nonce, offset = book.get("begin_nonce"), book.get("nonce"), book.get("offset")
         is_first = message["type"] == "subscribed/order_book"
         if is_first:
-            self._check_first(book, message, recv_ns)
+            self._check_first(book, message)
         elif self._nonce is not None and begin is not None and begin != self._nonce:
             expected = "begin_nonce is the nonce of the message before"
-            self._add("the book's nonces do not join", expected, "another", recv_ns, message, is_grave=True)
+            self._add("the book's nonces do not join", expected, "another", message, is_grave=True)
         if type(offset) is int:
             if not is_first and offset <= self._offset:
-                self._add("the book's offset does not rise", "a higher one", "not higher", recv_ns, message)
+                self._add("the book's offset does not rise", "a higher one", "not higher", message)
             self._offset = offset
         self._nonce = nonce if type(nonce) is int else None
 
-    def _check_first(self, book: dict[str, Any], message: Any, recv_ns: int) -> None:
+    def _check_first(self, book: dict[str, Any], message: Any) -> None:
         if book.get("begin_nonce") != 0:
-            self._add("begin_nonce of a snapshot", "0", str(book.get("begin_nonce")), recv_ns, message)
+            self._add("begin_nonce of a snapshot", "0", str(book.get("begin_nonce")), message)
         for side, sign in (("asks", 1), ("bids", -1)):
             levels = [(sign * _number(level["price"]), _number(level["size"])) for level in book.get(side) or ()]
             prices = [price for price, _ in levels]
             if prices != sorted(prices):
-                self._add("a snapshot is not best first", "best first", f"not so: {side}", recv_ns, message)
+                self._add("a snapshot is not best first", "best first", f"not so: {side}", message)
             if any(size == 0 for _, size in levels):
-                self._add("a snapshot has a level of size 0", "none", f"one of the {side}", recv_ns, message)
+                self._add("a snapshot has a level of size 0", "none", f"one of the {side}", message)
 
-    def _check_trades(self, frame: TradesFrame, message: Any, recv_ns: int) -> None:
+    def _check_trades(self, frame: TradesFrame, message: Any) -> None:
         for trade in frame.all():
             if trade.usd_amount != trade.size * trade.price:
-                self._add("usd_amount is not size x price", "the product", "another amount", recv_ns, message)
+                self._add("usd_amount is not size x price", "the product", "another amount", message)
             if trade.market_id != self._feed.market.market_index:
-                self._add("a trade of another market", "only this one's", "another's", recv_ns, message)
+                self._add("a trade of another market", "only this one's", "another's", message)
 
     def _check_mid(self, message: Any, recv_ns: int) -> None:
         board, stats = self._feed.board, self._feed.stats
@@ -167,7 +167,7 @@ class LighterStreamCheck(FrameCheck):
         if board.best_bid <= mid <= board.best_ask:
             self._agreed += 1
         elif self._mid is None:
-            self._mid = message, recv_ns
+            self._mid = message
 
     # --- over time
 
@@ -181,11 +181,11 @@ class LighterStreamCheck(FrameCheck):
         heard = self._heard.get(kind)
         if heard is None:
             if self.connects:
-                self._add(f"{kind} is silent", "a first message at least", "not one", now_ns, is_grave=True)
+                self._add(f"{kind} is silent", "a first message at least", "not one", is_grave=True)
             return
         if kind in GAP_S:
             heard.judge_silence(kind, GAP_S[kind], self._found, now_ns, is_connected=self.is_connected)
-        heard.judge_delay(kind, skew_ns, self._found, now_ns)
+        heard.judge_delay(kind, skew_ns, self._found)
 
 
 def _number(text: object) -> Decimal:

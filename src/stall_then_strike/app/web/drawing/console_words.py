@@ -92,6 +92,7 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "state.halted": ("halted", "停止"),
     "state.ending": ("ending", "終了処理中"),
     "state.absent": ("no run answers", "応答なし"),
+    "state.other": ("another version", "版の不一致"),
     "state.waiting": ("asking the run", "問い合わせ中"),
     "state.late": ("the run does not answer", "応答が遅れています"),
     "absent.text": (
@@ -101,6 +102,10 @@ TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "absent.never": (
         "Nobody answers at the socket of this log folder. Figures come when a run starts there.",
         "このログフォルダのソケットに応答がありません。取引が始まると値が表示されます。",
+    ),
+    "absent.other": (
+        "The run is of version {run}, this console of {console}: it cannot read what the run tells. Restart the older.",
+        "実行（{run}）とこのコンソール（{console}）の版が違い、状態を読めません。古いほうを再起動してください。",
     ),
     "asked": ("as of {age} ago", "{age}前の値"),
     "up": ("up {span}", "稼働 {span}"),

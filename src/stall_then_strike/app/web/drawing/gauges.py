@@ -59,7 +59,7 @@ def state_of(seen: Seen, now_ns: int = 0) -> tuple[str, Grade]:
     """The word for what the run does at ``now_ns``, as a key of the catalogue, and how good that is."""
     run = seen.snapshot
     if seen.problem:
-        return "state.absent", Grade.BAD
+        return ("state.other" if seen.other else "state.absent"), Grade.BAD
     if run is None:
         return "state.waiting", Grade.NONE
     if now_ns - seen.at_ns > _LATE_NS:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Final
 from urllib.parse import urlencode
 
+from stall_then_strike import __version__
 from stall_then_strike.app.view.amounts import price, span
 from stall_then_strike.app.view.snapshot import DecisionLine, InstrumentSnapshot, Level, Snapshot
 from stall_then_strike.app.web.drawing.console_words import Words
@@ -44,8 +45,8 @@ def state_pane(seen: Seen, now_ns: int, words: Words, name: str = "") -> Html:
     key, grade = state_of(seen, now_ns)
     run = seen.snapshot
     badge = tag("span", sign(grade, words), " ", words(key), cls=f"badge {grade.value}", role="status")
+    told = tag("p", *_absence(seen, words), cls="notice") if seen.problem else Html("")
     if run is None:
-        told = tag("p", words("absent.never"), cls="notice") if seen.problem else Html("")
         return tag("div", tag("div", badge, cls="state"), told)
     late = words.age((now_ns - seen.at_ns) / NS_PER_S)
     facts = tag(
@@ -54,10 +55,18 @@ def state_pane(seen: Seen, now_ns: int, words: Words, name: str = "") -> Html:
         cls="facts",
         title=name,
     )
-    told = tag("p", words("absent.text"), " ", tag("small", seen.problem), cls="notice") if seen.problem else Html("")
     if run.halt is not None and not seen.problem:
         told = tag("p", f"{words.reason(run.halt.reason)} {run.halt.detail}".rstrip(), cls="notice bad")
     return tag("div", tag("div", badge, facts, cls="state"), told)
+
+
+def _absence(seen: Seen, words: Words) -> tuple[str | Html, ...]:
+    """Why there are no figures, or no new ones."""
+    if seen.other:
+        return (words("absent.other", run=seen.other, console=__version__),)
+    if seen.snapshot is None:
+        return (words("absent.never"),)
+    return words("absent.text"), " ", tag("small", seen.problem)
 
 
 # --- gauges and lines

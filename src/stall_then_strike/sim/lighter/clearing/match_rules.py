@@ -33,7 +33,7 @@ TRADED: Final = "trade"
 LIQUIDATED: Final = "liquidation"
 
 
-class Tape:
+class TradeNumbers:
     """Numbers the trades of one market among those of all, and knows the last price."""
 
     def __init__(self, market: int, trade_ids: Iterator[int], block_of: Callable[[int], int]) -> None:
@@ -68,7 +68,7 @@ class Judge:
     """The referee of one taker."""
 
     def __init__(
-        self, order: LighterOrder, table: OrderTable, accounts: Accounts, tape: Tape, outcome: Outcome
+        self, order: LighterOrder, table: OrderTable, accounts: Accounts, numbers: TradeNumbers, outcome: Outcome
     ) -> None:
         """``order`` is the taker; afterwards :attr:`order` is its new state."""
         self.order = order
@@ -76,7 +76,7 @@ class Judge:
         """Why the taker may not go on."""
         self._table = table
         self._accounts = accounts
-        self._tape = tape
+        self._numbers = numbers
         self._outcome = outcome
         self._reason = Status.CANCELED
         self._bound_quote = 0
@@ -112,7 +112,7 @@ class Judge:
         resting = self._table.live[int(trade.maker_id)]
         owner, taker = self._table.owner(resting), self._taker
         taker_fee, signed = self._fee(price), size if resting.is_ask else -size  # the taker's
-        record = self._tape.print(
+        record = self._numbers.print(
             self._outcome,
             price,
             size,

@@ -23,7 +23,7 @@ from stall_then_strike.sim.exchange.book_side import Owner
 from stall_then_strike.sim.exchange.matching import Fate, MatchingEngine
 from stall_then_strike.sim.lighter.clearing.accounts import Account, Accounts
 from stall_then_strike.sim.lighter.clearing.contracts import LighterMarket
-from stall_then_strike.sim.lighter.clearing.match_rules import LIQUIDATED, Judge, Tape
+from stall_then_strike.sim.lighter.clearing.match_rules import LIQUIDATED, Judge, TradeNumbers
 from stall_then_strike.sim.lighter.clearing.order_table import OrderTable, Outcome
 from stall_then_strike.sim.lighter.clearing.records import MARKET_STRIDE, InForce, LighterOrder, Status
 from stall_then_strike.sim.lighter.venue_events import BookChanged, VenueEvent
@@ -42,7 +42,7 @@ class TradingPit:
         self.engine = MatchingEngine()
         self._accounts = accounts
         self._table = OrderTable(market.market_id, accounts)
-        self._tape = Tape(market.market_id, trade_ids, block_of)
+        self._numbers = TradeNumbers(market.market_id, trade_ids, block_of)
         self._asks_made = 0
         self._bids_made = 0
 
@@ -59,7 +59,7 @@ class TradingPit:
     @property
     def last_price(self) -> int:
         """The price of the last trade on the book; zero before the first."""
-        return self._tape.last_price
+        return self._numbers.last_price
 
     # --- orders ---------------------------------------------------------------------------------------------------
 
@@ -135,7 +135,7 @@ class TradingPit:
         sold, bought = (self.index_of(self.new_number(is_ask=is_ask)) for is_ask in (size > 0, size < 0))
         lost = self._accounts.trade(loser, market, -size, price, 0, order_index=sold)
         gained = self._accounts.trade(pool, market, size, price, 0, order_index=bought)
-        trade = self._tape.print(
+        trade = self._numbers.print(
             outcome,
             price,
             abs(size),
@@ -169,7 +169,7 @@ class TradingPit:
         if order.in_force is InForce.POST_ONLY and self._crosses(order):
             self._table.end(order, Status.CANCELED_POST_ONLY, outcome)
             return
-        judge = Judge(order, self._table, self._accounts, self._tape, outcome)
+        judge = Judge(order, self._table, self._accounts, self._numbers, outcome)
         is_market = order.type.is_market
         rests = not is_market and order.in_force is not InForce.IMMEDIATE_OR_CANCEL
         submitted = self.engine.submit(

@@ -9,7 +9,6 @@ Each module knows only those above it.
     book_channel      the displayed book and its best levels
     market_figures    the day's trades and the funding that builds up
     notices           what an account's owner is told
-    pools             what the liquidity pool's channels say
     account_parts     what those of all accounts say
     account_channels  messages of the private channels
     live_feed         all frames in venue time

@@ -11,8 +11,6 @@ Venue facts (captured around two fills; documentation of 2026):
   amount;
 - each update of ``account_market`` has one thing that changed; the rest is empty or null. Its position is one object
   (captured by a client; the documentation writes a list).
-
-Nobody has spot assets here: ``account_spot_avg_entry_prices`` is empty and stays so.
 """
 
 from __future__ import annotations
@@ -23,7 +21,6 @@ from itertools import chain
 from typing import Any, Final
 
 from stall_then_strike.sim.lighter.clearing.accounts import Account
-from stall_then_strike.sim.lighter.clearing.liquidation import POOL_INDEX
 from stall_then_strike.sim.lighter.clearing.records import LighterOrder, LighterTrade, TxRecord
 from stall_then_strike.sim.lighter.forms import (
     funding_form,
@@ -41,7 +38,6 @@ from stall_then_strike.sim.lighter.realtime.account_parts import (
 )
 from stall_then_strike.sim.lighter.realtime.channel_names import Subject, Topic
 from stall_then_strike.sim.lighter.realtime.notices import notices
-from stall_then_strike.sim.lighter.realtime.pools import pool_data, pool_info
 from stall_then_strike.sim.lighter.venue_events import (
     BookChanged,
     CollateralChanged,
@@ -61,7 +57,7 @@ _OfAccount = OrderChanged | PositionChanged | CollateralChanged | FundingFell | 
 _TRADES_SHOWN: Final = 100
 _STAGES: Final = {OrderChanged: 0, Traded: 1, PositionChanged: 2, CollateralChanged: 2, FundingFell: 2, TxDone: 3}
 """The place of an event among those of one transaction."""
-_WITH_TIME: Final = frozenset({Topic.USER_STATS, Topic.ACCOUNT_ALL_ASSETS, Topic.ACCOUNT_SPOT_AVG_ENTRY_PRICES})
+_WITH_TIME: Final = frozenset({Topic.USER_STATS, Topic.ACCOUNT_ALL_ASSETS})
 """Topics whose messages tell the time."""
 
 
@@ -95,11 +91,6 @@ class AccountChannels:
             Topic.ACCOUNT_ALL_TRADES: lambda account: {"trades": self._newest_trades(account), **volumes(account)},
             Topic.ACCOUNT_ALL_POSITIONS: lambda account: positions_part(self._positions(account), {}),
             Topic.ACCOUNT_ALL_ASSETS: assets_part,
-            Topic.ACCOUNT_SPOT_AVG_ENTRY_PRICES: lambda _account: {"avg_entry_prices": {}},
-            Topic.POOL_DATA: lambda account: pool_data(
-                account, orders=self._open_orders(account), positions=self._positions(account)
-            ),
-            Topic.POOL_INFO: pool_info,
             Topic.NOTIFICATION: lambda account: {"notifs": self._notices(account, account.trades)},
         }
         """What the first messages say; the others say nothing."""
@@ -182,7 +173,6 @@ class AccountChannels:
             subject = Subject(Topic.ACCOUNT_ORDERS, market, account.index)
             yield subject, self._orders_message("update", subject, {str(market): rows})
             yield _market_update(account, market, orders=rows)
-        yield from _pool_update(account, orders=orders)
 
     def _about_trades(self, account: Account, changed: dict[int, list[LighterTrade]]) -> Iterator[Sent]:
         trades = {str(market): self._venue.trade_forms(made) for market, made in changed.items()}
@@ -190,7 +180,6 @@ class AccountChannels:
         yield _update(Topic.ACCOUNT_ALL_TRADES, account, {"trades": trades})
         for market in changed:
             yield _market_update(account, market, trades=trades[str(market)])
-        yield from _pool_update(account, trades=trades)
         told = self._notices(account, chain.from_iterable(changed.values()))
         if told:
             yield _update(Topic.NOTIFICATION, account, {"notifs": told})
@@ -199,8 +188,6 @@ class AccountChannels:
         stamp = {"timestamp": now_ns // NS_PER_MS}
         yield _update(Topic.USER_STATS, account, {"stats": stats_form(self._venue.accounts, account), **stamp})
         yield _update(Topic.ACCOUNT_ALL_ASSETS, account, {**assets_part(account), **stamp})
-        if account.index == POOL_INDEX:
-            yield _update(Topic.POOL_INFO, account, pool_info(account))
 
     def _about_positions(self, account: Account, changed: _Pending) -> Iterator[Sent]:
         markets = sorted({*changed.positions, *changed.fundings})
@@ -213,7 +200,6 @@ class AccountChannels:
             yield _market_update(account, market, position=positions[str(market)])
             for paid in changed.fundings.get(market, []):
                 yield _market_update(account, market, funding=paid)
-        yield from _pool_update(account, positions=positions, fundings=fundings)
 
     # --- snapshots ------------------------------------------------------------------------------------------------
 
@@ -274,8 +260,3 @@ def _market_update(account: Account, market: int, **changed: Any) -> Sent:
     subject = Subject(Topic.ACCOUNT_MARKET, market, account.index)
     part = market_part(account, **changed)
     return subject, {"channel": subject.wire, **part, "type": f"update/{subject.topic}"}
-
-
-def _pool_update(account: Account, **changed: Message) -> Iterator[Sent]:
-    if account.index == POOL_INDEX:
-        yield _update(Topic.POOL_DATA, account, pool_data(account, **changed))

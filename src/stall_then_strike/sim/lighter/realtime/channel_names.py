@@ -5,8 +5,8 @@ Venue facts (WebSocket documentation of 2026, captured messages): a request name
 ``account_orders:1``, without the account, which is a field of the message. ``account_market/2/411813`` is answered by
 ``account_market:2:411813`` (captured by a client; the documentation writes slashes).
 
-Channels of an account want its token, except ``account_all`` and ``user_stats``. Trades and positions of a public pool
-want none. What opens ``pool_data`` and ``pool_info`` is not known: here any account's token.
+Channels of an account want its token, except ``account_all`` and ``user_stats``. Those of pools and of spot markets are
+left out, as there is none here to hear of.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from enum import StrEnum, unique
 from typing import Final
 
 from stall_then_strike.sim.lighter.clearing.candles import RESOLUTIONS_NS
-from stall_then_strike.sim.lighter.clearing.liquidation import POOL_INDEX
 
 ALL_MARKETS: Final = "all"
 
@@ -29,7 +28,6 @@ class Topic(StrEnum):
     ORDER_BOOK = "order_book"
     TRADE = "trade"
     MARKET_STATS = "market_stats"
-    SPOT_MARKET_STATS = "spot_market_stats"
     TICKER = "ticker"
     CANDLE = "candle"
     HEIGHT = "height"
@@ -42,9 +40,6 @@ class Topic(StrEnum):
     ACCOUNT_ALL_TRADES = "account_all_trades"
     ACCOUNT_ALL_POSITIONS = "account_all_positions"
     ACCOUNT_ALL_ASSETS = "account_all_assets"
-    ACCOUNT_SPOT_AVG_ENTRY_PRICES = "account_spot_avg_entry_prices"
-    POOL_DATA = "pool_data"
-    POOL_INFO = "pool_info"
     NOTIFICATION = "notification"
     EXECUTED_TRANSACTION = "executed_transaction"
     """Not in the documentation of 2026; here another name of ``account_tx``, for older clients."""
@@ -71,13 +66,9 @@ _PARTS: Final[dict[Topic, tuple[str, ...]]] = {
     Topic.TRADE: _OF_MARKET,
     Topic.TICKER: _OF_MARKET,
     Topic.MARKET_STATS: _OF_MARKET,
-    Topic.SPOT_MARKET_STATS: _OF_MARKET,
 }
 """Of the topics that do not belong to an account alone."""
-_OF_ALL_MARKETS: Final = frozenset({Topic.MARKET_STATS, Topic.SPOT_MARKET_STATS})
 _WITHOUT_TOKEN: Final = frozenset({Topic.ACCOUNT_ALL, Topic.USER_STATS})
-_OF_POOLS: Final = frozenset({Topic.POOL_DATA, Topic.POOL_INFO})
-_PUBLIC_FOR_POOLS: Final = frozenset({Topic.ACCOUNT_ALL_TRADES, Topic.ACCOUNT_ALL_POSITIONS})
 _NUMBER: Final = re.compile(r"(0|[1-9][0-9]{0,14})")
 
 
@@ -106,18 +97,7 @@ class Subject:
     @property
     def needs_token(self) -> bool:
         """Whether a subscription must carry a token."""
-        is_public = self.topic in _PUBLIC_FOR_POOLS and self.account == POOL_INDEX
-        return self.topic.is_of_account and self.topic not in _WITHOUT_TOKEN and not is_public
-
-    @property
-    def opens_to_anybody(self) -> bool:
-        """Whether any account's token will do."""
-        return self.account == POOL_INDEX and self.topic in _OF_POOLS | _PUBLIC_FOR_POOLS
-
-    @property
-    def has_pool(self) -> bool:
-        """Whether the account is a pool where the topic wants one."""
-        return self.topic not in _OF_POOLS or self.account == POOL_INDEX
+        return self.topic.is_of_account and self.topic not in _WITHOUT_TOKEN
 
     def _part(self, name: str) -> str:
         match name:
@@ -141,7 +121,7 @@ def read_channel(name: str) -> Subject:
         given = dict(zip(topic.parts, rest, strict=True))
     except ValueError:
         raise UnknownChannel(first) from None
-    if topic in _OF_ALL_MARKETS and given["market"] == ALL_MARKETS:
+    if topic is Topic.MARKET_STATS and given["market"] == ALL_MARKETS:
         return Subject(topic)
     resolution = given.pop("resolution", None)
     if not all(_NUMBER.fullmatch(text) for text in given.values()) or resolution not in {None, *RESOLUTIONS_NS}:

@@ -104,8 +104,6 @@ class LiveFeed:
                 return self._trades_snapshot(subject)
             case Topic.MARKET_STATS:
                 return self._figures_message("subscribed", subject, sorted(self.books))
-            case Topic.SPOT_MARKET_STATS:
-                return self._spot_message()
             case Topic.CANDLE:
                 return self._candle_message("subscribed", subject)
             case Topic.HEIGHT:
@@ -229,16 +227,6 @@ class LiveFeed:
 
     def _row(self, market: int) -> Message:
         return market_figures(self.venue.floor, market, self.books[market].mid)
-
-    def _spot_message(self) -> Message:
-        """The figures of all spot markets: there are none here."""
-        subject = Subject(Topic.SPOT_MARKET_STATS)
-        return {
-            "channel": subject.wire,
-            "spot_market_stats": {},
-            "timestamp": self._now_ns // NS_PER_MS,
-            "type": f"subscribed/{subject.topic}",
-        }
 
     def _candle_message(self, kind: str, subject: Subject) -> Message:
         """The newest candle of a chart; no candle before the first trade."""
