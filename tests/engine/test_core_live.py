@@ -568,3 +568,14 @@ def test_a_lost_answer_ends_quoting_for_seconds_and_not_for_minutes() -> None:
     desk.cancelled(desk.ms, again[0].client_order_id)
     exposed = desk.core.inventory.position - sum(order.remaining for order in desk.core.orders.unnamed())
     assert exposed == -2 * MIN
+
+
+def test_orders_that_were_never_seen_are_not_refused() -> None:
+    """C2: killed with both quotes of a strike on their way; two minutes later they are dead, and it goes on."""
+    cfg = config(risk={"max_rejects": 1})
+    first = settled_desk(cfg)
+    struck(first, accept=False)
+    desk = settle(first.killed(), first.ms + 100)
+    for ms in range(3_000, 125_000, 3_000):
+        desk.report(first.ms + ms)
+    assert (desk.core.orders.any_live, desk.core.halted) == (False, None)

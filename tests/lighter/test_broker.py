@@ -106,7 +106,15 @@ async def test_what_the_venue_cannot_take_is_refused_for_itself_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "kind"), [(21104, NotSent), (21506, VenueError), (21703, Rejected), (21739, MarginRefused)]
+    ("code", "kind"),
+    [
+        (21104, NotSent),
+        (21506, VenueError),
+        (21703, Rejected),
+        (21739, MarginRefused),
+        (29500, OutcomeUnknown),
+        (29501, OutcomeUnknown),
+    ],
 )
 async def test_refusals_of_the_venue_mean_what_they_say(code: int, kind: type[VenueError]) -> None:
     async with desk() as one:
@@ -117,6 +125,16 @@ async def test_refusals_of_the_venue_mean_what_they_say(code: int, kind: type[Ve
         one.venue.venue.refusal = None
         again = request(one)
         assert await gateway.send([again]) == [again.client_order_id]
+
+
+async def test_what_is_refused_over_the_socket_counts_in_the_plans_limit() -> None:
+    async with desk() as one:
+        gateway = one.broker.gateway(one.market("ETH"))
+        await gateway.send([request(one)])
+        before, _ = one.broker._limiter.used()
+        refuse_once(one, 21703)
+        await gateway.send([request(one)])
+        assert one.broker._limiter.used()[0] > before
 
 
 async def test_while_the_socket_is_down_orders_go_over_rest() -> None:

@@ -10,6 +10,7 @@ import asyncio
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -18,8 +19,11 @@ from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.lighter.signing.account_keys import ACCOUNT_VARIABLE, KEY_VARIABLE, PRIVATE_KEY_VARIABLE
 from tests.e2e.forked import Forked
 from tests.lighter.trader_chaos import Watch
-from tests.lighter.trader_rig import SYMBOLS, TradingRoom, trading_room
+from tests.lighter.trader_rig import PREMIUM, SYMBOLS, TradingRoom, trading_room
 from tests.live.kill_chain import KillChain
+
+UNLIMITED = replace(PREMIUM, limits_calls=False)
+"""Ten starts within a minute ask more than the venue answers."""
 
 
 class LighterKills(KillChain):
@@ -29,7 +33,8 @@ class LighterKills(KillChain):
 
     async def run(self, kills: int) -> None:
         """Kill so often, then let it trade and stop it. Raises AssertionError for what must not be."""
-        async with trading_room(self.folder, clock=SystemClock(), seed=self.seed, faults=self.faults) as room:
+        clock, faults = SystemClock(), self.faults
+        async with trading_room(self.folder, clock=clock, seed=self.seed, settings=UNLIMITED, faults=faults) as room:
             watches = [Watch(number) for number in range(len(SYMBOLS))]
             for watch in watches:
                 watch.enter_venue(room)

@@ -43,14 +43,14 @@ def main() -> int:
     flags.add_argument("--jobs", type=int, default=2, help="processes (default: %(default)s)")
     flags.add_argument("--rooms", type=int, help=f"runs at once in each (default: {_defaults(1)})")
     flags.add_argument("--instruments", type=int, choices=(1, 2), default=1, help="on bitFlyer (default: 1)")
-    flags.add_argument(
-        "--strategy", choices=("stall", "grid"), default="stall", help="grid: on Lighter (default: stall)"
-    )
+    flags.add_argument("--strategy", choices=("stall", "grid"), default="stall", help="default: %(default)s")
     flags.add_argument("--hour", action="store_true", help="funding is paid meanwhile: on Lighter")
     args = flags.parse_args()
     speed, rooms = (given or usual for given, usual in zip((args.speed, args.rooms), USUAL[args.venue], strict=True))
-    if (args.strategy == "grid" or args.hour) and args.venue != "lighter":
-        flags.error("--strategy grid and --hour: with --venue lighter")
+    if args.hour and args.venue != "lighter":
+        flags.error("--hour: with --venue lighter")
+    if args.strategy == "grid" and args.venue == "bitflyer" and args.instruments == 2:
+        flags.error("--strategy grid: on bitFlyer with one instrument")
     recipes = CATALOGUES[args.venue]
     names = [name for name in recipes if fnmatchcase(name, args.only)]
     of_all: dict[str, Any] = {

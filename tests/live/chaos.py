@@ -52,6 +52,19 @@ KEEP = "KEEP_CHAOS"
 """Environment variable: keep the folders of good runs, too."""
 SECTIONS = {"strategy": {"max_inventory_btc": Decimal("0.004")}, "account": {"reconcile_sec": Decimal(10)}}
 """Four quotes: a limit that is reached. The account is looked at within each fault's window."""
+GRID: Mapping[str, Mapping[str, Any]] = {
+    **SECTIONS,
+    "strategy": {"name": "grid", "max_inventory_btc": Decimal("0.02")},
+    "parameters": {
+        "lower": Decimal(13_560_000),
+        "upper": Decimal(13_640_000),
+        "zones": 400,
+        "size": Decimal("0.001"),
+        "resting": 5,
+        "rebuild_sec": 60,
+    },
+}
+"""Ten orders and more rest at once, and a fill comes every few seconds."""
 CATALOGUES: Mapping[str, Recipes] = {"bitflyer": RECIPES, "lighter": LIGHTER_RECIPES}
 
 
@@ -65,7 +78,7 @@ class Scenario:
     """Whether two instruments are traded."""
     venue: str = "bitflyer"
     strategy: str = "stall"
-    """Or grid, on Lighter."""
+    """Or grid."""
     is_at_hour: bool = False
     """On Lighter: whether funding is paid while the faults last."""
 
@@ -106,7 +119,8 @@ async def _trade(scenario: Scenario, plan: FaultPlan, folder: Path, clock: Scale
     audit = Audit(sink=to_all([witness.on_received for witness in witnesses]))
     quiet_ns = clock.now_ns() + round((plan.quiet_from_s or 0.0) * NS_PER_S)
     market: dict[str, Any] = {"seed": scenario.seed, "instruments": TWO if scenario.is_double else ()}
-    async with live_room(folder, clock=clock, sections=SECTIONS, faults=plan, audit=audit, **market) as room:
+    sections = GRID if scenario.strategy == "grid" else SECTIONS
+    async with live_room(folder, clock=clock, sections=sections, faults=plan, audit=audit, **market) as room:
         for witness in witnesses:
             witness.enter(room)
         room.attend = to_all([witness.attend for witness in witnesses])
@@ -148,7 +162,8 @@ async def _run_all(scenarios: Iterable[Scenario], folder: Path, speed: float, ro
 
     async def run(scenario: Scenario) -> Outcome:
         async with slots:
-            place = folder / f"{scenario.recipe or 'mixture'}-{scenario.seed}{'-double' * scenario.is_double}"
+            kind = "-double" * scenario.is_double + "-grid" * (scenario.strategy == "grid")
+            place = folder / f"{scenario.recipe or 'mixture'}-{scenario.seed}{kind}"
             place.mkdir(parents=True)
             with logger.contextualize(place=str(place)):
                 before = len(unheard)

@@ -51,7 +51,18 @@ def check(results: Results, scenarios: tuple[Scenario, ...]) -> list[Outcome]:
     return outcomes
 
 
-@pytest.mark.parametrize("scenarios", [(Scenario(recipe=name),) for name in RECIPES], ids=list(RECIPES))
+HARD_ON_A_GRID = ("mute_order_events", "lose_send", "error_502")
+"""The news of a dozen orders are lost at once."""
+
+
+@pytest.mark.parametrize(
+    "scenarios",
+    [
+        *[(Scenario(recipe=name),) for name in RECIPES],
+        *[(Scenario(recipe=name, strategy="grid"),) for name in HARD_ON_A_GRID],
+    ],
+    ids=[*RECIPES, *[f"grid-{name}" for name in HARD_ON_A_GRID]],
+)
 def test_one_fault(results: Results, scenarios: tuple[Scenario, ...]) -> None:
     (outcome,) = check(results, scenarios)
     is_certain = all(fault.chance == 1 for fault in scenarios[0].plan().faults)

@@ -16,9 +16,10 @@ from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.lighter.signing.account_keys import LighterAccount
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind
 from stall_then_strike.sim.lighter.clearing.records import OrderTerms
+from stall_then_strike.sim.lighter.transactions import Refusal
 from stall_then_strike.sim.lighter_server import LighterExchange
 from stall_then_strike.types.dto import NS_PER_MS
-from stall_then_strike.types.errors import AuthRefused, ConfigError
+from stall_then_strike.types.errors import AuthRefused, ConfigError, NoAnswer
 from stall_then_strike.venues.embedded_lighter import account_at
 from stall_then_strike.venues.lighter_hand import AHEAD_NS, lighter_cancel_all
 from stall_then_strike.venues.lighter_units import with_units
@@ -67,6 +68,20 @@ async def test_cancel_all_ends_every_order(tmp_path: Path, monkeypatch: pytest.M
                 exchange.settle()
             await hand.while_alive()
     assert not books.cancel_all_ms, "with the trader's own key the switch is not set"
+
+
+async def test_cancel_all_is_sent_again_when_the_trader_has_taken_its_nonce(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with room(tmp_path, monkeypatch) as (exchange, cfg, account):
+        refusals = [Refusal(21104, "invalid nonce")] * 2
+        exchange.venue.refusal = lambda: refusals.pop() if refusals else None
+        async with lighter_cancel_all(cfg, account) as hand:
+            await hand.send()
+            exchange.venue.refusal = lambda: Refusal(21104, "invalid nonce")
+            with pytest.raises(NoAnswer, match="21104"):
+                await hand.send()
+    assert exchange.venue.account(account.account_index).keys[account.api_key_index].nonce == 1
 
 
 async def test_switch_is_put_off_while_the_trader_lives_and_taken_back_when_it_stops(

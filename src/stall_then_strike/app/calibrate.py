@@ -127,7 +127,7 @@ def _find(paths: Sequence[Path]) -> _Found:
             for file in sorted(path.iterdir()):
                 found.add(file)
         elif not path.is_file():
-            raise CalibrationError(f"{path}: no such file or folder")
+            raise CalibrationError(f"{path}: no such file or folder; accepted: the recordings of a live run")
         elif not found.add(path):
             raise CalibrationError(
                 f"{path}: accepted: an event log (*{EVENTS}), a journal (*{_JOURNAL}), "

@@ -95,6 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run and return the exit code."""
     flags = parser()
     args = flags.parse_args(argv)
+    out: Path = args.out or args.folder
     try:
         with cli.extra_needed("research"):
             from stall_then_strike.research.figures.log_rows import ReportInputError
@@ -110,7 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if words := tapes.words():
             sys.stderr.write(f"report: --tape: {words}\n")
         place = runs[0].files.folder if len(runs) == 1 else args.folder
-        out = place / "report.html" if args.out is None else args.out
+        out = args.out or place / "report.html"
         write_report(
             out,
             args.folder,
@@ -124,7 +125,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             day=args.day,
         )
     except OSError as error:
-        sys.stderr.write(f"report: {error.filename or args.out} cannot be written: {error.strerror}\n")
+        sys.stderr.write(f"report: {error.filename or out} cannot be written: {error.strerror}\n")
         return EXIT_FAILED
     for run in runs:
         sys.stderr.write(f"report: {run.line()}\n")

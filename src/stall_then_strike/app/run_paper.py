@@ -156,7 +156,8 @@ def _next_steps(cfg: AppConfig, args: argparse.Namespace) -> list[Step]:
     needs = "" if find_spec("polars") else " (needs the extra `research`; in a clone, first `make setup`)"
     steps = [
         (f"{sts} report {named}", f"the run as one page of charts{needs}"),
-        (f"{sts} runs{folder}", "all runs; `sts why TIME` explains what was done then, and why"),
+        (f"{sts} runs{folder}", "all runs of this folder"),
+        (f"{sts} why TIME{folder}", "what was done around a moment or with an order, and why"),
     ]
     if args.sim:
         venue = "" if cfg.exchange.name == BITFLYER else f" --venue {cfg.exchange.name}"

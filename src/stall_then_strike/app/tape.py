@@ -177,12 +177,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     logger.remove()
     logger.add(sys.stderr, level="ERROR", format="{message}")
+    given = vars(args)
+    for path in given.get("tapes", [given.get("tape", given.get("events"))]):
+        if path is not None and not path.is_file():
+            raise ConfigError(f"{path}: not a file; accepted: a recording of run_live, run_paper or record")
     try:
         code: int = args.do(args)
     except FileExistsError as error:
         raise ConfigError(f"{error.filename}: exists already; choose another name") from error
     except OSError as error:
-        raise LogError(f"{error.filename or ''}: {error.strerror or error}") from error
+        raise LogError(f"{error.filename or given.get('out') or 'output'}: {error.strerror or error}") from error
     return code
 
 

@@ -77,7 +77,6 @@ _BUDGET: Final = Reason.BUDGET
 _ACCEPTED: Final = OrderEventKind.ACCEPTED
 _REGISTERED: Final = OrderEventKind.REGISTERED
 _REJECTED: Final = OrderEventKind.REJECTED
-_PROVEN_ABSENT: Final = OrderEventKind.PROVEN_ABSENT
 _NOT_SENT: Final = OrderEventKind.NOT_SENT
 
 _UNHEALTHY: Final = frozenset({Health.SUPER_BUSY, Health.NO_ORDER, Health.STOP})
@@ -662,10 +661,13 @@ class Core:
         return is_news
 
     def _count_failures(self, order: Order, event: OrderEvent, now: int) -> None:
-        """Count refused and unsent orders: a dead connection or an account without margin must not be hammered."""
+        """Count refused and unsent orders: a dead connection or an account without margin must not be hammered.
+
+        One that was never seen was not refused: its request was lost, or the news of it.
+        """
         if event.kind is _REJECTED and event.is_margin:
             self._on_margin(event, now)
-        elif event.kind in (_REJECTED, _PROVEN_ABSENT):
+        elif event.kind is _REJECTED:
             if self._has_begun and (tripped := self.kill_switch.on_reject(now)) is not None:
                 self._halt(tripped)
         elif event.kind is _ACCEPTED:

@@ -157,6 +157,7 @@ class LighterBroker:
         """One message: over the socket if it works, or else over REST. Raises VenueError."""
         socket = self._socket
         if socket is not None and socket.is_connected and self.clock.now_ns() >= self._shunned_until_ns:
+            self._limiter.count("sendTx")  # also if it is refused
             try:
                 await socket.send_signed(batch)
             except NotSent:
@@ -165,7 +166,6 @@ class LighterBroker:
                 self._shunned_until_ns = self.clock.now_ns() + _SHUNNED_NS
                 raise
             else:
-                self._limiter.count("sendTx")
                 return
         await self._calls.send(batch)
 

@@ -19,6 +19,7 @@ from typing import Any, Final
 import aiohttp
 
 from stall_then_strike.infra.clock import Clock
+from stall_then_strike.infra.line.handshakes import connect_failure
 from stall_then_strike.lighter.limiter import Limiter
 from stall_then_strike.lighter.signing.signer import SignedTx, load_sdk
 from stall_then_strike.lighter.signing.tokens import Tokens
@@ -46,6 +47,8 @@ TOO_MANY_REQUESTS: Final = 23000
 _AUTH: Final = frozenset({20013, 20558, 21108, 21109, 21110, 21120, 21136})
 _MARGIN: Final = frozenset({21301, 21304, 21507, 21508, 21739})
 _BUSY: Final = frozenset({21506, 21719, 21720})
+_FAILED: Final = frozenset({29500, 29501})
+"""Internal error and timeout: they say nothing of what arrived."""
 _FIREWALL: Final = frozenset({403, 405, 429})
 _COOLDOWN_S: Final = {403: 60, 405: 60, 429: 2}
 _SHOWN: Final = 200
@@ -266,7 +269,7 @@ def _decode(text: str) -> dict[str, Any] | None:
 
 def _transport_failure(name: str, error: Exception) -> VenueError:
     if isinstance(error, aiohttp.ClientConnectorError | aiohttp.InvalidURL):
-        return NotSent(name, f"no connection ({type(error).__name__})")
+        return NotSent(name, f"no connection: {connect_failure(error)}")
     return OutcomeUnknown(name, f"no answer ({type(error).__name__})")
 
 
@@ -285,13 +288,15 @@ def refusal(name: str, status: int, body: Mapping[str, Any] | None, text: str, n
 
 
 def by_code(name: str, detail: str, code: int) -> VenueError:
-    """The error of a refusal that carries the venue's code, over REST or over the socket. Pure."""
+    """The error of an answer that carries the venue's code, over REST or over the socket. Pure."""
     if code in _AUTH:
         return AuthRefused(name, detail, code=code)
     if code in _MARGIN:
         return MarginRefused(name, detail, code=code)
     if code in _BUSY:
         return Overloaded(name, detail, code=code)
+    if code in _FAILED:
+        return OutcomeUnknown(name, detail, code=code)
     return Rejected(name, detail, code=code)
 
 

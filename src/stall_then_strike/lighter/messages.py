@@ -167,6 +167,8 @@ class Position(Wire):
     liquidation_price: Amount = ""
     initial_margin_fraction: Decimal = Decimal(0)
     """Percent."""
+    margin_mode: object = 0
+    """0 is cross, 1 isolated."""
     open_order_count: int = 0
 
     @property

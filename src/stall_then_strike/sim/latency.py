@@ -112,7 +112,8 @@ def read_sample(path: Path) -> list[float]:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
         sample = sorted(float(line) for line in lines if line.strip() and not line.lstrip().startswith("#"))
     except (OSError, ValueError) as error:
-        raise ConfigError(f"latency file {path}: {error}; accepted: one number of milliseconds a line") from None
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise ConfigError(f"latency file {path}: {why}; accepted: one number of milliseconds a line") from None
     if not sample or not all(0 <= value <= _LONGEST_MS for value in sample):
         raise ConfigError(
             f"latency file {path}: accepted: one number of milliseconds from 0 to 600000 a line, at least one"

@@ -76,7 +76,7 @@ _UNKNOWN: Final = BoardState.UNKNOWN
 
 STOP_NS: Final = 5 * NS_PER_S
 """How long a stopped run waits, in its own time, for its cancels to be confirmed."""
-NAMES: Final = "PAPER-"
+PAPER_PREFIX: Final = "PAPER-"
 """How ids of paper orders begin, where the venue makes the ids."""
 _NOT_KNOWN: Final = -1
 """A time that has not been computed yet."""
@@ -208,7 +208,7 @@ class PaperGateway:
         number = self._placed * self._instruments + self._number + 1
         self._placed += 1
         self._run_name = self._run_name or f"{now // NS_PER_MS:x}"  # ids must differ: two runs of a day share log files
-        name = order.client_order_id if self._venue.own_names else f"{NAMES}{self._run_name}-{number:06d}"
+        name = order.client_order_id if self._venue.own_names else f"{PAPER_PREFIX}{self._run_name}-{number:06d}"
         order_id = OrderId(name)
         arrives = now + self._order_latency.draw_ns(now)
         self._orders[order_id] = _Resting(order, order_id, self._placed, arrives, order.size)

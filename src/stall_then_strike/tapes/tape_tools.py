@@ -151,18 +151,18 @@ class TapeOutput:
 
     def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
         """Publish the tape, or remove it after an exception. Raises OSError."""
-        if isinstance(self._file, PartFile):
-            if kind is None:
+        try:
+            if not isinstance(self._file, PartFile):
+                with self._file:
+                    self._file.flush()
+                    os.fsync(self._file.fileno())
+            elif kind is None:
                 self._file.seal()
             else:
                 self._file.abandon()
-        else:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
-        if kind is None:
-            self._temporary.replace(self._path)
-        else:
+            if kind is None:
+                self._temporary.replace(self._path)
+        finally:
             self._temporary.unlink(missing_ok=True)
 
 

@@ -42,6 +42,7 @@ from stall_then_strike.venues.lighter_hand import lighter_cancel_all
 _DOMAINS: Final = (".zklighter.elliot.ai", ".lighter.xyz")
 _NO_ACCOUNT: Final = 21100
 _FRACTION_ONE: Final = 10_000
+_ISOLATED: Final = 1
 _UNITS: Final = ("size_decimals", "price_decimals")
 
 
@@ -146,6 +147,7 @@ async def _account(
         return [*results, fault("account", "the venue's answer cannot be read", "try again later")]
     results.append(collateral_finding(collateral, cfg.exchange.quote))
     results.append(_margin(cfg, worth, rows))
+    results += margin_modes(cfg, held)
     results.append(orders_finding(cfg, len(orders)))
     results += _positions(cfg, held)
     return results
@@ -163,6 +165,18 @@ def _margin(cfg: AppConfig, worth: Decimal, rows: Mapping[object, Mapping[str, A
     if needed <= worth:
         return ok("margin", text)
     return warning("margin", text, "lower strategy.max_inventory or deposit more: orders beyond it are cancelled")
+
+
+def margin_modes(cfg: AppConfig, held: Sequence[Position]) -> list[CheckResult]:
+    """A warning if the account has isolated margin in one of the markets."""
+    isolated = {position.market_id for position in held if position.margin_mode == _ISOLATED}
+    names = [one.exchange.product_code for one in cfg.by_instrument() if one.exchange.market_index in isolated]
+    if not names:
+        return []
+    text = (
+        f"isolated in {' and '.join(names)}: what a position binds there leaves the collateral, and is told as missing"
+    )
+    return [warning("margin mode", text, "set it to cross at the venue, while no position and no order is open")]
 
 
 def _positions(cfg: AppConfig, held: Sequence[Position]) -> list[CheckResult]:

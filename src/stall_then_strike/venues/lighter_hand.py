@@ -19,7 +19,7 @@ from loguru import logger
 
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.clock import Clock, SystemClock
-from stall_then_strike.lighter.client import LighterClient
+from stall_then_strike.lighter.client import INVALID_NONCE, LighterClient
 from stall_then_strike.lighter.limiter import PLANS, Limiter
 from stall_then_strike.lighter.signing.account_keys import LighterAccount, load_lighter_account
 from stall_then_strike.lighter.signing.intents import CancelAll
@@ -32,6 +32,9 @@ AHEAD_NS: Final = 6 * 60 * NS_PER_S
 """How far ahead the venue's switch is set."""
 EVERY_NS: Final = 45 * NS_PER_S
 """How often it is put off while the trader lives."""
+_TRIES: Final = 5
+_AGAIN_NS: Final = NS_PER_S // 4
+"""Between two of them: the venue's counter may lag."""
 
 
 class LighterHand:
@@ -83,13 +86,18 @@ class LighterHand:
             self.is_set = is_set
 
     async def _submit(self, intent: CancelAll) -> None:
-        try:
-            nonce = await self._calls.next_nonce(self._key)
-            await self._calls.send([self._signer.sign(intent, self._key, nonce)])
-        except VenueError as error:
-            raise _as_told(error) from None
-        except UnfitOrder as error:
-            raise NoAnswer("cancel-all", str(error)) from None
+        """Send it; again if a trader with the same key has taken the nonce meanwhile. Sent twice it does no harm."""
+        for left in reversed(range(_TRIES)):
+            try:
+                nonce = await self._calls.next_nonce(self._key)
+                await self._calls.send([self._signer.sign(intent, self._key, nonce)])
+                return
+            except VenueError as error:
+                if error.code != INVALID_NONCE or not left:
+                    raise _as_told(error) from None
+            except UnfitOrder as error:
+                raise NoAnswer("cancel-all", str(error)) from None
+            await self._clock.sleep_until(self._clock.now_ns() + _AGAIN_NS)
 
 
 def _as_told(error: VenueError) -> AuthRefused | NoAnswer:

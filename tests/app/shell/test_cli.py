@@ -1,10 +1,12 @@
-"""Stop signals during work that may be lost, and the log of commands."""
+"""Stop signals during work that may be lost, the log of commands, and what to type."""
 
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from loguru import logger
@@ -20,6 +22,19 @@ def test_signal_whose_exception_was_lost_is_raised_again() -> None:
             signal.raise_signal(signal.SIGTERM)
         with pytest.raises(cli.Interrupted, match="SIGTERM"):
             check()
+
+
+def test_a_command_is_named_as_the_shell_finds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = tmp_path / "my env/bin"
+    own.mkdir(parents=True)
+    for name in ("python", "sts"):
+        (own / name).touch(mode=0o755)
+    monkeypatch.setattr(sys, "executable", str(own / "python"))
+    monkeypatch.setenv("PATH", "/usr/bin")
+    monkeypatch.chdir(tmp_path)
+    assert (cli.as_typed("sts"), cli.as_typed("nowhere")) == ("'my env/bin/sts'", "nowhere")
+    monkeypatch.setenv("PATH", f"{own}:/usr/bin")
+    assert cli.as_typed("sts") == "sts"
 
 
 def test_what_a_command_does_not_show_is_logged_again_after_it(capsys: pytest.CaptureFixture[str]) -> None:

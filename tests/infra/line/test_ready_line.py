@@ -153,6 +153,19 @@ async def test_connection_that_spoke_unasked_or_was_closed_is_replaced() -> None
         assert [await call(line, n) for n in range(9)] == [f"/{n}" for n in range(9)]
 
 
+async def test_peer_that_closes_all_connections_is_not_stormed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """B13."""
+    monkeypatch.setattr(ready_line, "_LOOK_S", 0.0)
+    async with opened() as (_, server):
+        for writer in tuple(server.writers):
+            writer.close()
+        await until(lambda: len(server.writers) == 2 * CONNECTIONS)
+        for writer in server.writers:
+            writer.close()
+        await asyncio.sleep(0.2)  # a thousand looks, if it did not wait
+        assert len(server.writers) == 2 * CONNECTIONS
+
+
 async def test_connection_that_was_idle_for_long_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     async with opened() as (line, server):
         monkeypatch.setattr(ready_line, "IDLE_S", 0.0)

@@ -10,6 +10,8 @@ import orjson
 import pytest
 
 from stall_then_strike.config.models import AppConfig
+from stall_then_strike.infra.logs.run_files import RunFiles
+from stall_then_strike.infra.logs.run_record import RunRecord
 from stall_then_strike.research.figures.log_rows import ReportInputError, stamp_ns
 from stall_then_strike.research.figures.profit import PARTS
 from stall_then_strike.research.report.run_data import HORIZONS_NS, RunFigures, read_run
@@ -17,22 +19,31 @@ from tests.infra.logs.saved_csv import DIALECTS
 from tests.research.figures.run_folder import at, hold, place, strike, trade, write
 
 CFG = AppConfig()
+Book = dict[str, list[dict[str, float]]]
 
 
 def run_of(folder: Path, **more: object) -> RunFigures:
     return read_run(folder, CFG, **more)  # type: ignore[arg-type]  # keywords of read_run
 
 
-def tape(folder: Path, mids: list[tuple[float, int]]) -> Path:
-    """Snapshots with one level 100 ticks on each side of a mid."""
+def snapshots(folder: Path, books: list[tuple[float, int, Book]]) -> Path:
+    """Snapshots, each with its second and its mid."""
     path = folder / "tape.jsonl"
     with path.open("wb") as file:
-        for second, mid in mids:
-            levels = {"bids": [{"price": mid - 100, "size": 1}], "asks": [{"price": mid + 100, "size": 1}]}
+        for second, mid, levels in books:
             params = {"channel": "lightning_board_snapshot_FX_BTC_JPY", "message": {"mid_price": mid, **levels}}
             msg = {"jsonrpc": "2.0", "method": "channelMessage", "params": params}
             file.write(orjson.dumps({"recv_ns": stamp_ns(at(second)), "msg": msg}) + b"\n")
     return path
+
+
+def tape(folder: Path, mids: list[tuple[float, int]]) -> Path:
+    """Snapshots with one level 100 ticks on each side of a mid."""
+
+    def around(mid: int) -> Book:
+        return {"bids": [{"price": mid - 100, "size": 1}], "asks": [{"price": mid + 100, "size": 1}]}
+
+    return snapshots(folder, [(second, mid, around(mid)) for second, mid in mids])
 
 
 @pytest.fixture
@@ -170,6 +181,23 @@ def test_second_paper_run_in_the_folder_is_a_jump_and_not_funding(folder: Path) 
     run = run_of(folder)
     assert run.books.jumps == 1
     assert run.jpy(run.books.funding) == Decimal("0.02")
+
+
+@pytest.mark.parametrize(("mode", "bid"), [("live", 9_980), ("paper", 9_990), ("shadow", 9_990)])
+def test_only_a_live_runs_quotes_are_taken_out_of_the_tapes_book(folder: Path, mode: str, bid: int) -> None:
+    """By the run's mode: on a venue that takes our names of orders, ids do not tell."""
+    record = RunRecord(
+        mode=mode, venue="bitflyer", source="<somewhere>", instruments=(CFG.exchange.product_code,),
+        configuration="c0ffee", version="1", started=at(0),
+    )  # fmt: skip
+    record.write(RunFiles(folder).record)
+    others: Book = {"bids": [{"price": 9_980, "size": 1}], "asks": [{"price": 10_010, "size": 1}]}
+    with_ours: Book = {**others, "bids": [{"price": 9_990, "size": 0.001}, *others["bids"]]}
+    books = [(5.0, 9_995, others), (9.2, 10_000, with_ours), (9.4, 10_000, with_ours)]
+    run = run_of(folder, tapes=[snapshots(folder, books)])
+    assert run.mids is not None
+    assert run.mids.at(stamp_ns(at(9.7))) == bid + 10_010
+    assert run.on_paper is (mode != "live")
 
 
 def test_empty_folder_and_foreign_files_are_refused(tmp_path: Path) -> None:

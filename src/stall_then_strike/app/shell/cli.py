@@ -160,7 +160,8 @@ def load(
         if not file.exists():
             own = DEFAULTS / file.name
             hint = f", or no {flag} for the package's own, {own}" if own.is_file() else ""
-            raise ConfigError(f"{flag} {path}: no such file in {Path.cwd()}; accepted: a YAML file{hint}")
+            here = "" if path.is_absolute() else f" in {Path.cwd()}"
+            raise ConfigError(f"{flag} {path}: no such file{here}; accepted: a YAML file{hint}")
     args.layers = files
     venue = getattr(args, "venue", None)
     sets = args.sets if venue is None else [f"exchange.name={venue}", *args.sets]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -50,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         sys.stderr.write(f"init: {error.filename or folder} cannot be written: {error.strerror}\n")
         return EXIT_FAILED
-    there = "" if folder.resolve() == Path.cwd() else f"cd {folder} && "
+    there = "" if folder.resolve() == Path.cwd() else f"cd {shlex.quote(str(folder))} && "
     sys.stdout.write(
         f"\nNext:\n  {there}{PROGRAM} run_paper --sim --duration 60   a minute on paper, without keys and network\n"
         f"  {there}{PROGRAM} doctor                          what real orders still need (keys go into .env)\n"

@@ -31,7 +31,7 @@ IDLE_S: Final = 15.0
 _LOOK_S: Final = 1.0
 """Between two looks at the connections."""
 _RETRY_S: Final = 5.0
-"""Pause after a connection that failed."""
+"""Pause after a connection that failed, or when the peer has closed all."""
 _LAST_LOOK_S: Final = 0.05
 """Added to each limit once it is over: an answer that came while this process was stopped waits in the socket, and is
 read before its call is given up."""
@@ -141,6 +141,7 @@ class ReadyLine:
         """Open what is missing, then close what was idle for too long. Returns the pause until the next look."""
         now_s = asyncio.get_running_loop().time()
         old = [one for one in self._idle if one[1] + IDLE_S <= now_s or one[0].should_close]
+        are_all_lost = len(self._idle) > 0 and not any(one[0].is_connected() for one in self._idle)
         try:
             while len(self._idle) - len(old) + len(self._in_use) < CONNECTIONS:
                 await self._open()
@@ -152,7 +153,7 @@ class ReadyLine:
                 if one in self._idle:  # it may have been used meanwhile
                     self._idle.remove(one)
                     one[0].close()
-        return _LOOK_S
+        return _RETRY_S if are_all_lost else _LOOK_S  # a peer that closes all is not to be stormed
 
     async def _open(self) -> None:
         loop = asyncio.get_running_loop()

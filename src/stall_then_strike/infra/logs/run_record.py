@@ -16,6 +16,8 @@ from stall_then_strike.types.errors import LogError
 Mode = Literal["live", "live-sim", "shadow", "paper", "paper-sim", "paper-tape", "backtest", "record", "watchdog"]
 REAL_TIME: Final = frozenset({"live", "shadow", "paper"})
 """Modes whose rows are stamped in real time, so that several runs of one venue are restarts and one story."""
+ON_PAPER: Final = frozenset({"shadow", "paper", "paper-sim", "paper-tape", "backtest"})
+"""Modes whose orders no venue sees."""
 REAL: Final = "real"
 GENERATED: Final = "generated"
 UNKNOWN: Final = "unknown"

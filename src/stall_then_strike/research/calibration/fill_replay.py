@@ -18,7 +18,8 @@ from typing import Final, NamedTuple
 
 from stall_then_strike.sim import fill_rules
 from stall_then_strike.sim.fill_rules import Match, Queue
-from stall_then_strike.types.dto import NS_PER_S, Side
+from stall_then_strike.sim.paper import UNSEEN_NS
+from stall_then_strike.types.dto import Side
 
 ARRIVAL: Final = 0
 BOOK: Final = 1
@@ -27,8 +28,6 @@ PRINT_AT: Final = 2
 PRINT_THROUGH: Final = 3
 UNKNOWN: Final = -1
 """Stands for the displayed size while the book is suspect."""
-_UNSEEN_NS: Final = 1 * NS_PER_S
-"""The same as in ``sim.paper``."""
 
 Levels = tuple[tuple[int, int], ...]
 """Prices and sizes that others display on the opposite side, at the order's price or through it; best first."""
@@ -119,7 +118,7 @@ def _requeued(queue: Queue | None, what: Happening, traded_ns: int, rule: QueueR
         return fill_rules.join(what.size)
     if what.size == queue.level:
         return queue
-    if what.ts_ns - traded_ns > _UNSEEN_NS:
+    if what.ts_ns - traded_ns > UNSEEN_NS:
         queue = queue._replace(unseen=0)
     return fill_rules.after_level(queue, what.size, fill_rules.share_ahead(queue, rule.share, rule.power))
 

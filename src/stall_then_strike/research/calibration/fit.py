@@ -19,7 +19,7 @@ Not fitted: the size ahead at arrival, for which the rules have no parameter, an
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
@@ -410,14 +410,4 @@ def _markout(
 
 def as_json(result: Calibration) -> dict[str, Any]:
     """The result as plain values."""
-    return {"version": 1, **_plain(result)}
-
-
-def _plain(value: Any) -> Any:
-    if hasattr(value, "__dataclass_fields__"):
-        return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    return value
+    return {"version": 1, **asdict(result)}

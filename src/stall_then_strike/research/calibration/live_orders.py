@@ -15,7 +15,7 @@ from stall_then_strike.config.models import AppConfig
 from stall_then_strike.engine.strategy import QUOTE_TAGS
 from stall_then_strike.engine.venue.corrections import is_taken_back
 from stall_then_strike.infra.journal.reader import JournalReader
-from stall_then_strike.sim.paper import NAMES
+from stall_then_strike.sim.paper import PAPER_PREFIX
 from stall_then_strike.tapes.event_replay import open_run, replay_steps
 from stall_then_strike.tapes.tape_reader import TapeError
 from stall_then_strike.types.dto import (
@@ -199,7 +199,7 @@ def read_journal(path: Path, cfg: AppConfig) -> LiveRecord:
                 f"{path}: of {product}; accepted: {cfg.exchange.product_code} (exchange.product_code)"
             )
         orders = list(journal.orders())
-        if any((order.order_id or "").startswith(NAMES) for order in orders):
+        if any((order.order_id or "").startswith(PAPER_PREFIX) for order in orders):
             raise CalibrationError(f"{path}: of orders on paper; accepted: the journal of a live run")
         stories.take(orders, journal.facts(), journal.fills())
     return LiveRecord(cfg=cfg, sources=(path,), orders=tuple(stories.orders()))

@@ -64,8 +64,6 @@ _SLACK_NS: Final = 60 * NS_PER_MS
 """Error of a stamp from the private channel after its usual lag is subtracted."""
 _GONE_NS: Final = 2 * NS_PER_S
 """Time after its end when an order is surely no longer displayed."""
-_CANCEL_NS: Final = 100 * NS_PER_MS
-"""Duration of a cancel, if none was measured."""
 
 
 def in_order(tapes: Sequence[Path]) -> list[Path]:

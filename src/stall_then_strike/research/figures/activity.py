@@ -21,14 +21,13 @@ from stall_then_strike.infra.orderbook_view import OwnQuote
 from stall_then_strike.research.figures.estimates import Estimate, share_of
 from stall_then_strike.research.figures.log_rows import Fill
 from stall_then_strike.research.figures.mid_path import MidPath, OwnSpan
+from stall_then_strike.sim.paper import PAPER_PREFIX
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, Side
 from stall_then_strike.types.instrument import Instrument, Lots
 
 AGE_EDGES_MS: Final = (0, 250, 300, 400, 500, 750, 1_000, 1_500, 2_000, 3_000, 5_000)
 SPREAD_EDGES: Final = (0, 100, 200, 300, 500, 750, 1_000, 1_250, 1_500, 1_750, 2_000, 2_500, 3_000, 5_000)
 """Lower ends of the bins; the last bin is open."""
-PAPER_PREFIX: Final = "PAPER-"
-"""Prefix of the ids of paper orders, which no tape shows."""
 MINUTE_TO_EXPIRE_NS: Final = 61 * NS_PER_S
 _STRIKE_TO_PLACE_NS: Final = 30 * NS_PER_S
 _CANCEL_TO_END_NS: Final = 30 * NS_PER_S
@@ -276,7 +275,7 @@ def _rolling(limit: Limit, spent: Sequence[tuple[int, int]]) -> LimitUse:
 
 
 def own_spans(orders: pl.DataFrame, fills: Sequence[Fill], units: Instrument) -> list[OwnSpan]:
-    """Quotes that the venue's public book showed; none on paper.
+    """Quotes of a live run, which the venue's public book showed; without those that are on paper by their ids.
 
     Each begins a second before its acceptance, because an order may be displayed before it is answered; an order that
     is not displayed yet removes nothing from the book.

@@ -19,6 +19,7 @@ from stall_then_strike.engine.venue.calendar import TradingCalendar
 from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.infra.journal.writer import journal_path
 from stall_then_strike.infra.logs.run_list import Run, RunList
+from stall_then_strike.infra.logs.run_record import ON_PAPER
 from stall_then_strike.research.figures.activity import (
     LimitUse,
     QuoteFate,
@@ -33,7 +34,7 @@ from stall_then_strike.research.figures.activity import (
 )
 from stall_then_strike.research.figures.estimates import Estimate, mean_of
 from stall_then_strike.research.figures.log_rows import Fill, LogRows, ReportInputError, read_log_rows
-from stall_then_strike.research.figures.mid_path import MidPath, mids_of_tapes
+from stall_then_strike.research.figures.mid_path import MidPath, OwnSpan, mids_of_tapes
 from stall_then_strike.research.figures.profit import (
     GROUPS,
     Books,
@@ -44,6 +45,7 @@ from stall_then_strike.research.figures.profit import (
     payments_in_rows,
     split,
 )
+from stall_then_strike.sim.paper import PAPER_PREFIX
 from stall_then_strike.tapes.tape_reader import stamp_ns
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, Fact, OrderMemo
 from stall_then_strike.types.errors import JournalError
@@ -80,6 +82,8 @@ class RunFigures:
     name: str
     runs: Sequence[Run]
     """The runs whose rows these are."""
+    on_paper: bool
+    """Whether there are fills of paper trading."""
     units: Instrument
     rows: LogRows
     books: Books
@@ -241,7 +245,9 @@ def read_run(
     span = None if day is None else TradingCalendar(cfg.session).span(day)
     rows = read_log_rows([run.files.of(units.product_code) for run in chosen], units, span)
     own_prices = prices_in_logs(rows.decisions, rows.fills, units)
-    mids = _mids(rows, cfg, tapes, units)
+    on_paper = any(run.mode in ON_PAPER for run in chosen)
+    own = () if on_paper else own_spans(rows.orders, rows.fills, units)
+    mids = _mids(rows, cfg, tapes, own)
     story = _read_journal(cfg, journal, chosen, rows)
     fills, end_ns = rows.fills, rows.last_ns
 
@@ -262,6 +268,7 @@ def read_run(
     return RunFigures(
         name=_name_of(folder, chosen) if name is None else name,
         runs=chosen,
+        on_paper=any(on_paper or fill.order_id.startswith(PAPER_PREFIX) for fill in fills),
         units=units,
         rows=rows,
         books=books,
@@ -285,10 +292,9 @@ def read_run(
     )
 
 
-def _mids(rows: LogRows, cfg: AppConfig, tapes: Sequence[Path], units: Instrument) -> MidPath | None:
+def _mids(rows: LogRows, cfg: AppConfig, tapes: Sequence[Path], own: Sequence[OwnSpan]) -> MidPath | None:
     if not tapes:
         return None
-    own = own_spans(rows.orders, rows.fills, units)
     until_ns = rows.last_ns + HORIZONS_NS[-1]
     path = mids_of_tapes(tapes, cfg, own=own, from_ns=rows.first_ns, until_ns=until_ns)
     if not any(True for _ in path.between(rows.first_ns - 1, until_ns)) and path.at(rows.first_ns) is None:

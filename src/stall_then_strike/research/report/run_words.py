@@ -10,7 +10,6 @@ from typing import Final
 
 from stall_then_strike.infra.logs.run_list import Run
 from stall_then_strike.infra.logs.run_record import GENERATED, REAL, UNKNOWN
-from stall_then_strike.research.figures.activity import PAPER_PREFIX
 from stall_then_strike.research.figures.estimates import Estimate
 from stall_then_strike.research.figures.profit import QUOTES
 from stall_then_strike.research.report.labels import Labels
@@ -228,7 +227,7 @@ def notes(run: RunFigures, say: Labels) -> list[str]:
         found.append(say("note_no_tape"))
     elif run.priced < len(run.fills):
         found.append(say("note_unpriced", n=f"{len(run.fills) - run.priced:,}", all=f"{len(run.fills):,}"))
-    if any(fill.order_id.startswith(PAPER_PREFIX) for fill in run.fills):
+    if run.on_paper:
         found.append(say("note_paper"))
     if rows.missing_days:
         found.append(say("note_missing_days", days=", ".join(day_text(day) for day in rows.missing_days)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from stall_then_strike.research.sweep.plan import Choices, Plan, Span, Value, as_json, grid
+from stall_then_strike.research.sweep.plan import Choices, Plan, Span, as_json, grid
 from stall_then_strike.research.sweep.pool import Pool
 from stall_then_strike.research.sweep.result import is_known, score
 from stall_then_strike.research.sweep.runs import Record, Run
@@ -75,12 +75,8 @@ class Driver:
         """Check that recorded runs have the parameter sets that are proposed now. Raises ConfigError."""
         for run in runs:
             record = self._journal.records.get((run.number, run.span.name))
-            if record is not None and record.values != _as_json(run.values):
+            if record is not None and record.values != as_json(run.values):
                 raise ConfigError(
                     f"{self._journal.folder}: parameter set {run.number} differs from what the search proposes now "
                     "(another version of optuna?); accepted: a new folder by --out"
                 )
-
-
-def _as_json(values: dict[str, Value]) -> dict[str, Value]:
-    return {key: as_json(value) for key, value in values.items()}

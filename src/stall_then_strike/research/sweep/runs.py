@@ -144,7 +144,7 @@ def execute(job: Job, run: Run, columns: Columns) -> Record:
     return Record(
         number=run.number,
         span=run.span.name,
-        values={key: as_json(value) for key, value in run.values.items()},
+        values=as_json(run.values),
         error=error,
         metrics=metrics,
         seconds=(perf_ns() - started) / NS_PER_S,
@@ -165,9 +165,13 @@ def _peak_mb() -> int | None:
 
 def failed(run: Run, error: str) -> Record:
     """The record of a run without a result."""
-    values = {key: as_json(value) for key, value in run.values.items()}
     return Record(
-        number=run.number, span=run.span.name, values=values, error=error, metrics=dict.fromkeys(METRICS), seconds=0.0
+        number=run.number,
+        span=run.span.name,
+        values=as_json(run.values),
+        error=error,
+        metrics=dict.fromkeys(METRICS),
+        seconds=0.0,
     )
 
 
