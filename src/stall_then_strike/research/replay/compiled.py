@@ -6,7 +6,7 @@ while it runs (`CannotCompile`). There is never a result that differs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
@@ -148,9 +148,12 @@ class CompiledReplay:
         self._begun = span is None
         end_ns = end_ns if duration_ns is None else min(end_ns, self._from_ns + duration_ns + 1)
         state["settings"]["logging"], state["settings"]["end_ns"] = logging, end_ns - 1
-        self._sample_ns, self._samples = sample_ns, list[int]()
+        self._samples = list[int]()
         self._last_ns = min(end_ns, held.last_ns)
         """A sampling interval that ends here or later is taken after the stop, with its results."""
+        samples = state["samples"]
+        samples["next_ns"] = NEVER_NS if sample_ns is None else self._from_ns + sample_ns
+        samples["every_ns"], samples["end_ns"] = sample_ns or 0, self._last_ns
         self._log: list[I64] = []
         self._on_log: Callable[[Ints, int, int], None] | None = None
 
@@ -172,7 +175,6 @@ class CompiledReplay:
         if state["messages"]:
             self._drain()
             stop(self._states)
-            self._drain()
             self._check()
         return self._outcome()
 
@@ -188,31 +190,15 @@ class CompiledReplay:
 
     def _trade(self, chunk: Chunk, at: int) -> bool:
         """Trade a chunk from message ``at`` on. Returns False once the run is over."""
-        for stop_at in self._stops(chunk, at):
-            columns: list[Any] = [*(column[:stop_at] for column in chunk[:6]), *chunk[6:10]]
-            while at < stop_at:
-                at = run(self._states, at, *columns)
-                self._check()
-                if at == STOP_OVER:
-                    return False
-                if at < stop_at:
-                    self._drain()
+        columns: Any = chunk[:10]
+        while at < len(chunk.recv):
+            at = run(self._states, at, *columns)
+            self._check()
+            if at == STOP_OVER:
+                return False
+            if at < len(chunk.recv):
+                self._drain()
         return True
-
-    def _stops(self, chunk: Chunk, at: int) -> Iterator[int]:
-        """Where to interrupt: before the first message after each sampling interval, and at the chunk's end."""
-        if self._sample_ns is not None:
-            stamps = np.maximum.accumulate(chunk.recv[at:])
-            while (next_ns := self._next_sample_ns()) <= int(stamps[-1]) and next_ns < self._last_ns:
-                ahead = int(np.searchsorted(stamps, next_ns))
-                yield at + ahead
-                reached_ns = min(int(stamps[ahead]), self._last_ns - 1)
-                whole = (reached_ns - self._from_ns) // self._sample_ns
-                self._samples += [self._equity()] * (whole - len(self._samples))  # more than one after a pause
-        yield len(chunk.recv)
-
-    def _next_sample_ns(self) -> int:
-        return self._from_ns + (len(self._samples) + 1) * (self._sample_ns or 0)
 
     def _memo(self) -> InventoryMemo:
         held = self._state["inventory"]
@@ -227,8 +213,10 @@ class CompiledReplay:
             raise CannotCompile(f"not for the compiled engine: {_ERRORS[error]}")
 
     def _drain(self) -> None:
-        """Empty the log: pass its rows on, or keep them."""
-        record = self._state["record"]
+        """Empty log and samples: keep them, or pass the rows on."""
+        record, samples = self._state["record"], self._state["samples"]
+        self._samples += samples["totals"][: samples["count"]].tolist()
+        samples["count"] = 0
         if record["count"]:
             rows = record["rows"][: record["count"]]
             if self._on_log is None:
@@ -242,8 +230,9 @@ class CompiledReplay:
         if record["hold"]:
             record["reason_ns"][record["hold"]] += max(state["clock_ns"], state["now_ns"]) - record["hold_ns"]
         memo, equity = self._memo(), self._equity()
-        while self._sample_ns is not None and self._next_sample_ns() <= self._last_ns:
-            self._samples.append(equity)
+        self._drain()
+        if (next_ns := int(state["samples"]["next_ns"])) <= self._last_ns:
+            self._samples += [equity] * ((self._last_ns - next_ns) // int(state["samples"]["every_ns"]) + 1)
         reasons = {int(reason): reason for reason in Reason}
         return Outcome(
             messages=int(state["messages"]),

@@ -14,7 +14,7 @@ from stall_then_strike.engine.acting.closing import DONE_DUST, DONE_FLAT, SEND, 
 from stall_then_strike.engine.acting.exits import RETRY_NS
 from stall_then_strike.engine.strategy_stall import CANCEL, CLOSE, HOLD, STRIKE, Situation, Verdict
 from stall_then_strike.engine.venue.budget import NEVER_NS
-from stall_then_strike.research.replay.jit import jit, jit_with
+from stall_then_strike.research.replay.jit import inlined, inlined_with, jit
 from stall_then_strike.research.replay.kernel_ledger import (
     apply_cash,
     apply_fill,
@@ -75,13 +75,14 @@ from stall_then_strike.research.replay.kernel_state import (
 )
 from stall_then_strike.types.dto import NS_PER_S, BookStatus, Reason
 
-decide = jit_with(strategy_stall.decide, strike_or_hold=jit(strategy_stall.strike_or_hold))
-next_deadline = jit(strategy_stall.next_deadline)
-_first_gate, _limit_reached = jit(gates.first_gate), jit(risk.limit_reached)
+decide = inlined_with(strategy_stall.decide, strike_or_hold=inlined(strategy_stall.strike_or_hold))
+next_deadline = inlined(strategy_stall.next_deadline)
+_first_gate, _limit_reached = inlined(gates.first_gate), inlined(risk.limit_reached)
 _next_step, _close_terms = jit(closings.next_step), jit(closings.close_terms)
 _close_price, _after_close = jit(closings.close_price), jit(closings.after_close)
 
 _OK = int(BookStatus.OK)
+_CLOSING = int(Reason.CLOSING)
 _STRIKE, _REVERSE, _DUST, _DAY_ROLL = int(Reason.STRIKE), int(Reason.REVERSE), int(Reason.DUST), int(Reason.DAY_ROLL)
 _KILL_PNL, _KILL_DRAWDOWN, _REJECTS = int(Reason.KILL_PNL), int(Reason.KILL_DRAWDOWN), int(Reason.REJECTS)
 
@@ -328,7 +329,7 @@ def _roll(state: State) -> None:
     calendar.change_ns = calendar.segments[at + 1].from_ns
 
 
-@jit
+@inlined
 def _see(state: State) -> Situation:
     """Everything that a decision depends on."""
     quotes = cancelling = open_buy = open_sell = 0
@@ -373,7 +374,7 @@ def _see(state: State) -> Situation:
     )
 
 
-@jit
+@inlined
 def _decide(state: State) -> None:
     verdict: Verdict = decide(state.params, _see(state))
     if verdict.move == HOLD:
@@ -434,7 +435,7 @@ def _check_limits(state: State) -> None:
             _halt(state, reason)
 
 
-@jit
+@inlined
 def _on_order(state: State, order: Order, what: int, detail: int, ts_ns: int) -> None:
     """An order was placed or ended without a fill."""
     tally = state.tally
@@ -492,7 +493,7 @@ def _on_fill(state: State, order: Order, price: int, size: int, fee: int, ts_ns:
         _close_ended(state, order)
 
 
-@jit
+@inlined
 def _on_board(state: State) -> None:
     """A board message came; `State.board` holds it already."""
     state.tally.boards += 1
@@ -500,7 +501,7 @@ def _on_board(state: State) -> None:
         mark(state.inventory, state.board.bid, state.board.ask)
 
 
-@jit
+@inlined
 def _take_in(state: State, event: Event) -> None:
     """Apply one event to the state."""
     what, order = event.what, state.orders[event.slot]
@@ -522,7 +523,7 @@ def _take_in(state: State, event: Event) -> None:
         state.is_stopping = 1
 
 
-@jit
+@inlined
 def on_event(state: State, event: Event) -> None:
     """One step, like `Core.on_event`."""
     state.now_ns = max(state.now_ns, state.clock_ns)
@@ -541,13 +542,33 @@ def on_event(state: State, event: Event) -> None:
 
 
 @jit
+def is_calm(state: State) -> bool:
+    """Whether an event that changes nothing has no effect before the next deadline: the last decision was to do
+    nothing, on a book that lives, with a budget that allows a strike, and nothing is to be closed or cancelled."""
+    board, hold_reason = state.board, state.record.hold
+    if hold_reason == 0 or hold_reason == _CLOSING:  # a closing may have ended after that decision
+        return False
+    if state.closing.is_on != 0 or state.is_stopping != 0 or state.budget.free_from_ns < 0:
+        return False
+    if state.kill_switch.halted != 0 and state.settings.exits_on_halt != 0:  # the run may be over
+        return False
+    if board.status != _OK or state.now_ns - board.ts_ns >= state.params.stale_ns:
+        return False
+    for n in range(state.live_count):
+        order = state.orders[state.live[n]]
+        if order.cancel_reason != 0 and order.state != PENDING_CANCEL:
+            return False
+    return state.inventory.changes == state.checked
+
+
+@jit
 def is_done(state: State) -> bool:
     """Whether the run is stopping, or ended by a halt, and nothing is live any more."""
     halts = state.kill_switch.halted != 0 and state.settings.exits_on_halt != 0
     return (state.is_stopping != 0 or halts) and state.closing.is_on == 0 and state.live_count == 0
 
 
-@jit
+@inlined
 def core_deadline(state: State) -> int:
     """The core's next deadline, always after its last event."""
     now, closing, seen = state.now_ns, state.closing, state.seen

@@ -31,6 +31,11 @@ def jit(function: F) -> F:
     return _compiled(function, no_cpython_wrapper=True)
 
 
+def inlined(function: F) -> F:
+    """Compile a function as `jit` does, into its callers: for what is called often and from one place."""
+    return _compiled(function, no_cpython_wrapper=True, forceinline=True)
+
+
 def entry(function: F) -> F:
     """Compile a function as `jit` does, for calls from Python."""
     return _compiled(function)
@@ -47,10 +52,18 @@ def _compiled(function: F, **options: bool) -> F:
 
 def jit_with(function: F, **callees: Callable[..., Any]) -> F:
     """Compile a function of another layer with the functions that it calls replaced by compiled ones."""
+    return jit(_bound(function, callees))
+
+
+def inlined_with(function: F, **callees: Callable[..., Any]) -> F:
+    """Compile a function as `jit_with` does, into its callers."""
+    return inlined(_bound(function, callees))
+
+
+def _bound(function: F, callees: dict[str, Callable[..., Any]]) -> F:
     if not isinstance(function, types.FunctionType):
         raise TypeError(f"{function!r} is not a plain function")
-    bound = types.FunctionType(function.__code__, {**function.__globals__, **callees}, function.__name__)
-    return cast(F, jit(bound))
+    return cast(F, types.FunctionType(function.__code__, {**function.__globals__, **callees}, function.__name__))
 
 
 def _word(_: Any, text: Any, at: Any) -> Any:

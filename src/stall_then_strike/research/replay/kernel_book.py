@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from stall_then_strike.research.replay.jit import jit
+from stall_then_strike.research.replay.jit import inlined, jit
 from stall_then_strike.research.replay.kernel_state import Cursor, Levels
 from stall_then_strike.research.tables.columns import I64
 
 _MESSAGE: Final = (1 << 32) - 1
+"""The part of a key that is the message."""
 
 
 @jit
@@ -75,11 +76,20 @@ def seek(levels: Levels, side: int, price: int, cursor: Cursor) -> None:
     end = levels.changes_asks if side > 0 else levels.changes_end
     is_held = in_base < base_end and levels.base_rank[in_base] == rank
     cursor.next = in_changes
-    cursor.end = lower_bound(levels.change_key, in_changes, end, (rank + 1) << 32)
+    reach, beyond = 8, (rank + 1) << 32  # a price has few changes, and a chunk many: look near first
+    while in_changes + reach < end and levels.change_key[in_changes + reach] < beyond:
+        reach <<= 1
+    cursor.end = lower_bound(levels.change_key, in_changes, min(in_changes + reach, end), beyond)
     cursor.size = levels.base_size[in_base] if is_held else 0
 
 
-@jit
+@inlined
+def next_change(levels: Levels, cursor: Cursor) -> int:
+    """The message that changes the size at the cursor's price next; a number above all if none does."""
+    return int(levels.change_key[cursor.next]) & _MESSAGE if cursor.next < cursor.end else _MESSAGE
+
+
+@inlined
 def shown(levels: Levels, cursor: Cursor, at: int) -> int:
     """Size displayed at the cursor's price after message ``at``, which must not decrease."""
     n = cursor.next

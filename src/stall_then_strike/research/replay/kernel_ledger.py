@@ -11,7 +11,7 @@ from typing import Final
 from stall_then_strike.engine import inventory, risk
 from stall_then_strike.engine.inventory import Booked
 from stall_then_strike.engine.venue import budget
-from stall_then_strike.research.replay.jit import jit
+from stall_then_strike.research.replay.jit import inlined, jit
 from stall_then_strike.research.replay.kernel_state import (
     ACT_NONE,
     E_LOG,
@@ -86,7 +86,7 @@ def decision(state: State, did: int, reason: int) -> DecisionRow:
     return _decision_row(state, did, reason)
 
 
-@jit
+@inlined
 def hold(state: State, did: int, reason: int) -> None:
     """Nothing is done for this reason. Logs a row if the reason is new."""
     if state.record.hold != reason:
@@ -131,7 +131,7 @@ def apply_cash(held: Inventory, amount: int) -> None:
     track(held)
 
 
-@jit
+@inlined
 def mark(held: Inventory, bid: int, ask: int) -> None:
     """Value the position at the mid."""
     if bid + ask != held.mid2:
@@ -190,8 +190,11 @@ def _spend(state: State, window: Window, now: int, count: int) -> None:
     if used + count > window.room:
         state.error = E_WINDOW
         return
-    for n in range(count):
-        window.stamps[(window.head + used + n) % window.room] = now
+    at = window.head + used
+    for _ in range(count):
+        at = at if at < window.room else at - window.room  # a remainder would be a division
+        window.stamps[at] = now
+        at += 1
     window.used = used + count
 
 
@@ -201,7 +204,8 @@ def _room_ns(window: Window, now: int, count: int) -> int:
     over = calls(window, now) + count - (window.limit - window.reserve)
     if over <= 0:
         return now
-    return int(window.stamps[(window.head + over - 1) % window.room]) + window.window_ns
+    at = window.head + over - 1
+    return int(window.stamps[at if at < window.room else at - window.room]) + window.window_ns
 
 
 @jit
@@ -210,7 +214,7 @@ def _pause_ns(window: Window, now: int, count: int) -> int:
     return _gap_ns(calls(window, now), count, window.limit - window.reserve, window.window_ns)
 
 
-@jit
+@inlined
 def strike_at(spent: Budget, now: int, size: int) -> int:
     """When the next strike of two orders may be sent."""
     if spent.free_from_ns >= 0 and now >= spent.free_from_ns:

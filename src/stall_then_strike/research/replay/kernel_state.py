@@ -38,6 +38,7 @@ LOG_NUMBERS: Final = 14
 """64-bit numbers in a row of the log."""
 _NUMBER: Final = 8
 _ROW_BYTES: Final = LOG_NUMBERS * _NUMBER
+SAMPLES_ROOM: Final = 4_096
 LOG_ROOM: Final = 65_536
 LOG_SPARE: Final = 32_768
 """Free log rows before each message and deadline; more than any adds, except if it takes a whole book of levels."""
@@ -405,6 +406,18 @@ class Record:
     rows: Annotated[list[LogRow], LOG_ROOM]
 
 
+class Samples:
+    """The result at the end of each interval of observation."""
+
+    every_ns: int
+    next_ns: int
+    """End of the present interval, ``NEVER_NS`` if nothing is sampled."""
+    end_ns: int
+    """No interval that ends here or later is sampled."""
+    count: int
+    totals: Annotated[I64, SAMPLES_ROOM]
+
+
 class Settings:
     """The run's settings other than the strategy's own."""
 
@@ -443,6 +456,8 @@ class State:
     """Which array is too small (E_...), or 0."""
     has_started: int
     clock_ns: int
+    wake_ns: int
+    """The next deadline, as of the last look at it; later messages can only put it off while the core is calm."""
     messages: int
     backwards: int
     # the core
@@ -463,6 +478,7 @@ class State:
     closing: Closing
     calendar: Calendar
     record: Record
+    samples: Samples
     tally: Annotated[Tally, Tally]
     orders: Annotated[list[Order], SLOTS]
     live_count: int

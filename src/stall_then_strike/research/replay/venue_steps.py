@@ -11,9 +11,10 @@ from typing import Any
 
 from stall_then_strike.engine.venue.budget import NEVER_NS
 from stall_then_strike.infra.bitflyer.bitflyer_rules import EXPIRY_NS
-from stall_then_strike.research.replay.core_steps import core_deadline, is_done, on_event
-from stall_then_strike.research.replay.jit import entry, jit, jit_with
-from stall_then_strike.research.replay.kernel_book import seek, shown, walk, walk_from
+from stall_then_strike.research.replay.core_steps import core_deadline, is_calm, is_done, on_event
+from stall_then_strike.research.replay.jit import entry, inlined, jit, jit_with
+from stall_then_strike.research.replay.kernel_book import next_change, seek, shown, walk, walk_from
+from stall_then_strike.research.replay.kernel_ledger import equity
 from stall_then_strike.research.replay.kernel_state import (
     DUE_CANCEL,
     DUE_ORDER,
@@ -38,11 +39,13 @@ from stall_then_strike.research.replay.kernel_state import (
     INBOX_ROOM,
     LOG_ROOM,
     LOG_SPARE,
+    SAMPLES_ROOM,
     SLOTS,
     TAKEN_ROOM,
     UNKNOWN,
     Event,
     Order,
+    Paper,
     State,
 )
 from stall_then_strike.research.tables.columns import KIND_BOARD, KIND_STATE, KIND_TRADES, Ints
@@ -67,7 +70,7 @@ STOP_OVER = -1
 # --- events for the core
 
 
-@jit
+@inlined
 def _tell(state: State, what: int, slot: int, detail: int, ts_ns: int) -> Event:
     """Add an event for the core, which steps once the venue is done. The caller sets the other fields."""
     event = state.inbox[state.inbox_count]
@@ -117,7 +120,7 @@ def _slot_of(state: State, placed: int) -> int:
     return -1
 
 
-@jit
+@inlined
 def _send_order(state: State, order: Order) -> None:
     paper, settings, now = state.paper, state.settings, state.clock_ns
     if paper.state > UNKNOWN or order.size < state.params.min_size:
@@ -304,7 +307,7 @@ def _forget_taken(state: State) -> None:
     paper.taken_count = kept
 
 
-@jit
+@inlined
 def _requeue(state: State, order: Order, now: int) -> None:
     """Update an order's queue position by the size now displayed at its price."""
     displayed = shown(state.levels, order.level, state.paper.at)
@@ -317,7 +320,7 @@ def _requeue(state: State, order: Order, now: int) -> None:
         _put(order, _after_level(queue, displayed, _share_ahead(queue, state.settings.share, state.settings.power)))
 
 
-@jit
+@inlined
 def _on_book(state: State, now: int) -> None:
     """Apply a message that left the book OK."""
     paper = state.paper
@@ -405,7 +408,7 @@ def _expect_rival(state: State, order: Order, at_ns: int) -> None:
     order.outbid_ns = at_ns + _drawn_ns(table, state.settings.outbid_seed, order.placed)
 
 
-@jit
+@inlined
 def _rest(state: State, order: Order, at_ns: int) -> None:
     """An order rests on the book until it expires."""
     paper = state.paper
@@ -419,14 +422,15 @@ def _rest(state: State, order: Order, at_ns: int) -> None:
     if paper.expiries_count >= paper.expiries_room:
         state.error = E_EXPIRIES
         return
-    due = paper.expiries[(paper.expiries_head + paper.expiries_count) % paper.expiries_room]
+    at = paper.expiries_head + paper.expiries_count
+    due = paper.expiries[at if at < paper.expiries_room else at - paper.expiries_room]
     due.at_ns = at_ns + EXPIRY_NS
     due.sequence = paper.sequence
     due.which = order.placed
     paper.expiries_count += 1
 
 
-@jit
+@inlined
 def _arrive(state: State, order: Order, at_ns: int) -> None:
     """An order reaches the book: take what it crosses, rest or expire with the remainder."""
     venue = state.paper.state
@@ -456,7 +460,7 @@ def _end_order(state: State, placed: int, what: int, at_ns: int) -> None:
         _tell(state, EVENT_TICK, 0, 0, at_ns)  # the cancel failed: an event for the core that changes nothing
 
 
-@jit
+@inlined
 def _first_due(state: State) -> int:
     """Index of the order or cancel in flight that is due first; -1: none."""
     due, first = state.paper.due, -1
@@ -470,7 +474,7 @@ def _first_due(state: State) -> int:
     return first
 
 
-@jit
+@inlined
 def _pop_due(state: State, n: int) -> tuple[int, int]:
     """Remove one order or cancel in flight; return its kind and its order."""
     paper = state.paper
@@ -482,6 +486,15 @@ def _pop_due(state: State, n: int) -> tuple[int, int]:
     due.what = last.what
     due.which = last.which
     return what, which
+
+
+@jit
+def _pop_expiry(paper: Paper) -> int:
+    """Remove the first expiry; return the venue's number of its order."""
+    head = paper.expiries_head
+    paper.expiries_head = head + 1 if head + 1 < paper.expiries_room else 0
+    paper.expiries_count -= 1
+    return paper.expiries[head].which
 
 
 @jit
@@ -504,11 +517,8 @@ def advance(state: State, now: int) -> None:
         if at_ns > now:
             break
         if is_expiry:
-            placed = paper.expiries[paper.expiries_head].which
-            paper.expiries_head = (paper.expiries_head + 1) % paper.expiries_room
-            paper.expiries_count -= 1
             _settle(state, at_ns)
-            _end_order(state, placed, END_EXPIRED, at_ns)
+            _end_order(state, _pop_expiry(paper), END_EXPIRED, at_ns)
             continue
         what, which = _pop_due(state, first)
         _settle(state, at_ns)
@@ -522,7 +532,7 @@ def advance(state: State, now: int) -> None:
 # --- time
 
 
-@jit
+@inlined
 def next_deadline(state: State) -> int:
     """When the run must be woken if no message comes before."""
     paper, best = state.paper, core_deadline(state)
@@ -550,7 +560,7 @@ def begin_chunk(states: Sequence[State]) -> None:
         seek(state.levels, taken.side, taken.price, taken.level)
 
 
-@jit
+@inlined
 def _board_message(state: State, i: int, status: int, bid: int, ask: int, since_ns: int) -> None:
     """Apply one message of a board channel."""
     now, paper, board = state.clock_ns, state.paper, state.board
@@ -581,19 +591,113 @@ def _state_message(state: State, venue: int) -> None:
 
 
 @jit
+def _forget_expiry(state: State, deadline: int) -> bool:
+    """Forget an expiry that is due if its order has ended and nobody else has anything to do then."""
+    paper = state.paper
+    if paper.expiries_count == 0 or paper.expiries[paper.expiries_head].at_ns != deadline or not is_calm(state):
+        return False
+    if _slot_of(state, paper.expiries[paper.expiries_head].which) >= 0:
+        return False
+    _pop_expiry(paper)
+    return True
+
+
+@jit
 def _pass_deadlines(state: State, until_ns: int) -> bool:
     """Wake at each deadline up to and including this stamp. Returns False if the log must be emptied first."""
     while True:
         deadline = next_deadline(state)
         if deadline > until_ns or state.error != 0:
+            state.wake_ns = deadline
             return True
         if state.record.count > _FULL:
             return False
+        if _forget_expiry(state, deadline):
+            continue
         state.clock_ns = max(state.clock_ns, deadline)
         advance(state, state.clock_ns)
         _tell(state, EVENT_TICK, 0, 0, state.clock_ns)
         _step(state)
         send_waiting(state)
+
+
+@inlined
+def _sample(state: State, now: int) -> bool:
+    """Note the result for each interval that ends by now. Returns False if the samples must be emptied first."""
+    samples = state.samples
+    while samples.next_ns <= now and samples.next_ns < samples.end_ns:
+        if samples.count == SAMPLES_ROOM:
+            return False
+        samples.totals[samples.count] = equity(state.inventory)
+        samples.count += 1
+        samples.next_ns += samples.every_ns
+    return True
+
+
+@inlined
+def _levels_stand_until(state: State) -> int:
+    """The first message that changes a level at which we have an order or took something; 0: it may be any."""
+    paper, until = state.paper, NEVER_NS
+    for n in range(paper.resting_count):
+        order = state.orders[paper.resting[n]]
+        best = paper.ask if order.side > 0 else paper.bid
+        if order.is_queued == 0 or order.level.size != order.queue.level or (order.price - best) * order.side > 0:
+            return 0
+        until = min(until, next_change(state.levels, order.level))
+    for n in range(paper.taken_count):
+        until = min(until, next_change(state.levels, paper.taken[n].level))
+    return until
+
+
+@inlined
+def _pass_calm(
+    state: State,
+    i: int,
+    recv_column: Ints,
+    kind_column: Ints,
+    status_column: Ints,
+    bid_column: Ints,
+    ask_column: Ints,
+    since_column: Ints,
+    trade_at: Ints,
+) -> int:
+    """Pass the messages from ``i`` on that change nothing for a calm core. Returns the first that may change something.
+
+    They come in order, before the next deadline, and show the best as it stands, or nothing that concerns us.
+    """
+    board, paper, first, last, boards, now = state.board, state.paper, i, -1, 0, state.clock_ns
+    bid, ask, since_ns, is_resting = board.bid, board.ask, board.best_since_ns, paper.resting_count > 0
+    before_ns = min(state.wake_ns, state.samples.next_ns, state.settings.end_ns + 1)
+    until = min(_levels_stand_until(state), len(recv_column))
+    venue, heard_ns = state.venue, state.now_ns
+    while i < until:
+        recv, kind = int(recv_column[i]), kind_column[i]
+        if recv < now or recv >= before_ns:
+            break
+        if kind == KIND_BOARD:
+            if bid_column[i] != bid or ask_column[i] != ask or since_column[i] != since_ns or status_column[i] != _OK:
+                break
+            boards += 1
+            last = i
+            heard_ns = recv
+        elif kind == KIND_STATE:
+            if status_column[i] != venue:
+                break
+            heard_ns = recv
+        elif kind == KIND_TRADES and is_resting:
+            break
+        now = recv
+        i += 1
+    state.clock_ns = now
+    state.now_ns = heard_ns
+    state.messages += i - first
+    if boards > 0:
+        paper.at = last
+        board.ts_ns = state.seen.board_ns = int(recv_column[last])
+        state.tally.boards += boards
+    while paper.trade < len(trade_at) and trade_at[paper.trade] < i:
+        paper.trade += 1
+    return i
 
 
 @entry
@@ -613,17 +717,34 @@ def run(  # noqa: C901 - one loop over columns, each passed as it is
 ) -> int:
     """Trade the chunk's messages from ``i`` on.
 
-    Returns where it stopped: the chunk's end, a message before which the log must be emptied, or STOP_OVER.
+    Returns where it stopped: the chunk's end, a message before which log and samples must be emptied, or STOP_OVER.
     """
     state = states[0]
     paper = state.paper
     while i < len(recv_column):
         recv, kind = int(recv_column[i]), kind_column[i]
+        if not _sample(state, max(state.clock_ns, recv)):
+            return i
         if state.has_started != 0:
             if recv > state.settings.end_ns:
                 return STOP_OVER
             if state.record.count > _FULL or not _pass_deadlines(state, recv):
                 return i
+            if is_calm(state):
+                calm_until = _pass_calm(
+                    state,
+                    i,
+                    recv_column,
+                    kind_column,
+                    status_column,
+                    bid_column,
+                    ask_column,
+                    since_column,
+                    trade_at,
+                )
+                if calm_until > i:
+                    i = calm_until
+                    continue
             if recv < state.clock_ns:
                 state.backwards += 1
         state.has_started = 1

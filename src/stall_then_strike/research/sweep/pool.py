@@ -15,6 +15,7 @@ import pickle
 import queue
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from multiprocessing import get_all_start_methods, get_context
 from typing import Any, Final, Protocol, Self
 
 from stall_then_strike.infra.clock import perf_ns
@@ -31,6 +32,7 @@ _TASKS_A_THREAD: Final = 3
 _LOOK_S: Final = 2.0
 _PAUSE_S: Final = 0.2
 _FETCH_S: Final = 5.0
+_IMPORTED_ONCE: Final = ("distributed.nanny", "stall_then_strike.research.sweep.runs")
 
 
 class PoolError(StallThenStrikeError):
@@ -151,6 +153,7 @@ class DaskPool:
     def _start(self, distributed: Any) -> None:
         self._cluster: Any = None
         if self._scheduler is None:
+            _start_by_fork(distributed)
             self._cluster = self._stack.enter_context(
                 distributed.LocalCluster(
                     n_workers=self._workers,
@@ -275,6 +278,17 @@ class _Call:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return run_batch, (self._job, self._runs)
+
+
+def _start_by_fork(distributed: Any) -> None:
+    """Let the workers of a local cluster be forks of one process that has imported everything: each import costs more
+    than a second of a processor. That process has one thread and is not this one, so forking is sound."""
+    import dask
+
+    if "forkserver" in get_all_start_methods():
+        dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
+        distributed.utils.get_mp_context()  # sets its own list first
+        get_context("forkserver").set_forkserver_preload(list(_IMPORTED_ONCE))
 
 
 def _root(error: BaseException) -> BaseException:

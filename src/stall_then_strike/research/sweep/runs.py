@@ -182,8 +182,8 @@ def measured(cfg: AppConfig, columns: Columns, span: Span, sample_ns: int) -> di
 
     def read(log: Ints, *_: int) -> None:
         digest.update(log.view(np.int64).data)
-        fills = log[log["kind"] == LOG_TRADE]
-        trades.append(np.stack((fills["ts_ns"], fills["trade"]["side"], fills["trade"]["price"]), axis=1))
+        at, fill = np.flatnonzero(log["kind"] == LOG_TRADE), log["trade"]
+        trades.append(np.stack((log["ts_ns"][at], fill["side"][at], fill["price"][at]), axis=1))
 
     replay = CompiledReplay(cfg, columns, span=(span.from_ns, span.to_ns), sample_ns=sample_ns)
     outcome = replay.run(read)
@@ -232,23 +232,23 @@ def mids_at(columns: Columns, stamps: I64) -> I64:
     for chunk in columns.chunks():
         if at == len(stamps):
             break
-        boards = np.asarray(chunk.kind) == KIND_BOARD
-        if not boards.any():
+        boards = np.flatnonzero(chunk.kind == KIND_BOARD)
+        if not len(boards):
             continue
-        times = np.maximum(np.maximum.accumulate(np.asarray(chunk.recv)[boards]), heard_ns)
-        bid, ask, status = (
-            np.asarray(column)[boards].astype(np.int64) for column in (chunk.bid, chunk.ask, chunk.status)
+        times = chunk.recv[boards]
+        times[0] = max(times[0], heard_ns)
+        np.maximum.accumulate(times, out=times)
+        end = at + int(np.searchsorted(stamps[at:], times[-1], "left"))
+        place = np.searchsorted(times, stamps[at:end], "right")  # one too far; 0: before this chunk
+        message = boards[place - 1]
+        doubled = np.where(
+            chunk.status[message] == 0, np.add(chunk.bid[message], chunk.ask[message], dtype=np.int64), 0
         )
-        doubled = np.where(status == 0, bid + ask, 0)
-        end = int(np.searchsorted(stamps, times[-1], "left"))
-        if end > at:
-            _fill_in(found, stamps, slice(at, end), np.append(heard_ns, times), np.append(last, doubled))
-        at, heard_ns, last = end, int(times[-1]), int(doubled[-1])
-    _fill_in(found, stamps, slice(at, len(stamps)), np.asarray([heard_ns]), np.asarray([last]))
+        known = np.where(place > 0, doubled, last)
+        since_ns = np.where(place > 0, times[place - 1], heard_ns)
+        found[at:end] = np.where(stamps[at:end] - since_ns <= _SILENCE_NS, known, 0)
+        final = boards[-1]
+        last = int(chunk.bid[final]) + int(chunk.ask[final]) if chunk.status[final] == 0 else 0
+        at, heard_ns = end, int(times[-1])
+    found[at:] = np.where(stamps[at:] - heard_ns <= _SILENCE_NS, last, 0)
     return found
-
-
-def _fill_in(found: I64, stamps: I64, part: slice, times: I64, doubled: I64) -> None:
-    place = np.maximum(np.searchsorted(times, stamps[part], "right") - 1, 0)
-    fresh = stamps[part] - times[place] <= _SILENCE_NS
-    found[part] = np.where(fresh, doubled[place], 0)
