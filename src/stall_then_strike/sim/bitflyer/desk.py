@@ -149,13 +149,15 @@ class OrderDesk:
         """May be changed at any time; requests under way keep their delay."""
         self.mishaps: Mishaps | None = None
         """None, the default: nothing goes wrong."""
+        self.refusal: Refusal | None = None
+        """If given, every order is refused with it."""
         self.counters = DeskCounters()
 
     # --- requests ---------------------------------------------------------------------------------------------------
 
     def place(self, now_ns: int, account: Account, ticket: Ticket) -> OrderId | Refusal:
         """Accept an order and return its acceptance id, or return why it is refused."""
-        refusal = self._refusal(now_ns, account, ticket)
+        refusal = self.refusal or self._refusal(now_ns, account, ticket)
         if refusal is not None:
             self.counters.refused += 1
             return refusal

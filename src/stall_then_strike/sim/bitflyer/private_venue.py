@@ -22,7 +22,7 @@ from random import Random
 from typing import Any, Final
 
 from stall_then_strike.sim.bitflyer.desk import Delays, OrderDesk
-from stall_then_strike.sim.bitflyer.keys import ApiKey, AuthRefused, Keyring
+from stall_then_strike.sim.bitflyer.keys import ApiKey, KeyRefused, Keyring
 from stall_then_strike.sim.bitflyer.ledger import Ledger, LedgerState, Rounding, Yen
 from stall_then_strike.sim.bitflyer.limits import AccountCalls, Limits
 from stall_then_strike.sim.bitflyer.rpc import INVALID_PARAMS, RpcError
@@ -147,7 +147,7 @@ class PrivateVenue:
             return self.keyring.check_realtime(params, now_ns).account
         except ValueError as error:
             raise RpcError(INVALID_PARAMS, f"Invalid params: {error}") from error
-        except AuthRefused as error:
+        except KeyRefused as error:
             raise RpcError(error.status, error.message) from error
 
     def answer_delay_ns(self) -> int:
