@@ -351,7 +351,7 @@ async def test_halt_stays_until_the_operator_resumes(tmp_path: Path) -> None:
     """Refused orders halt; a restart is halted still and sends nothing; after `state resume` it trades."""
     async with place(tmp_path) as there:
         desk = there.room.venue.desk
-        desk._refusal = lambda now_ns, account, ticket: Refusal(status=-106, message="The price is too low.")
+        desk.refusal = Refusal(status=-106, message="The price is too low.")
         strict = there.live_flags("--set", "risk.max_rejects=2")
         code, out, _ = await there.run("run_live", *strict)
         assert code == 3
@@ -359,7 +359,7 @@ async def test_halt_stays_until_the_operator_resumes(tmp_path: Path) -> None:
         assert "HALT rejects" in there.app_log()
         halts = [row for row in rows(tmp_path / "logs", "decisions") if row["decision_type"] == "halt"]
         assert [row["reason"] for row in halts] == ["rejects"]
-        del desk._refusal
+        desk.refusal = None
         sent = len(there.sent)
         code, out, _ = await there.run("run_live", *there.live_flags("--set", "risk.max_rejects=9"))
         assert (code, len(there.sent)) == (3, sent)

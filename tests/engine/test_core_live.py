@@ -18,6 +18,7 @@ from stall_then_strike.types.dto import (
     OrderEventKind,
     PlaceLimit,
     Reason,
+    Reconcile,
     RefusalKind,
     VenueRefusal,
 )
@@ -579,3 +580,18 @@ def test_orders_that_were_never_seen_are_not_refused() -> None:
     for ms in range(3_000, 125_000, 3_000):
         desk.report(first.ms + ms)
     assert (desk.core.orders.any_live, desk.core.halted) == (False, None)
+
+
+def test_execution_of_more_than_its_order_has_left_counts_once_it_is_listed() -> None:
+    """A14: a false size is not closed by an order of that size."""
+    desk = settled_desk()
+    bid, ask = struck(desk)
+    false = fill(BUY, 10_049, 1_000 * MIN, exec_id=7, name=None, order_id=f"V-{bid.client_order_id}", ms=desk.ms + 10)
+    desk.feed(false, desk.ms + 10)
+    desk.board(desk.ms + 50, 9_000, 9_100)
+    desk.cancelled(desk.ms + 10, bid.client_order_id, ask.client_order_id)
+    desk.wait(desk.ms + 1_500, alive_ms=50)
+    assert (desk.core.inventory.position, desk.closes) == (0, [])
+    assert desk.times(Reconcile)[-1] == pytest.approx(desk.ms - 1_500, abs=1_000), "the account is asked at once"
+    desk.report(desk.ms + 10, fills=(false,), position=false.size, basis=false.size * false.price)
+    assert desk.core.inventory.position == false.size

@@ -414,14 +414,14 @@ def test_one_sided_strike_is_one_order() -> None:
 
 
 def test_live_quotes_are_read_with_what_remains_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[Situation] = []
+    seen: list[tuple[int, ...]] = []
     monkeypatch.setattr(strategy_stall, "decide", lambda p, s: (seen.append(s), decide(p, s))[1])
     rig = Rig(max_reverse_ticks=1000)
     struck = rig.strike(250)
     rig.live[0] = rig.live[0]._replace(remaining=Lots(60_000))
     rig.inventory.apply_fill(fill(BUY, 10_049, 40_000))
     assert rig.ask(300, 300)[:3] == (struck.quotes, R.QUOTING, False)
-    s = seen[-1]
+    s = Situation(*seen[-1])
     assert (s.quotes, s.cancelling, s.open_buy, s.open_sell, s.position) == (2, 0, 60_000, 100_000, 40_000)
 
 

@@ -20,6 +20,7 @@ class Follower:
     word = "rest"
     close_word = "enough"
     together = True
+    sees_sizes = False
     batch = 1
 
     def __init__(self, cfg: AppConfig, instrument: Instrument) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -68,7 +67,7 @@ async def test_fills_come_before_the_end_that_they_lead_to() -> None:
         ours, other = OrderId(str(one.books.trades[0].bid.order_index)), OrderId("12345")
         told = PublicTrades(ts_ns=1, trades=(print_of(other, other), print_of(ours, other)))
         assert one.account.named(told).trades == (print_of(other, other), print_of(name, other))
-        strange = replace(told, trades=told.trades[:1])
+        strange = told._replace(trades=told.trades[:1])
         assert one.account.named(strange) is strange
         kinds = [type(event).__name__ for event in one.told[0]]
         assert kinds.index("FillEvent") < len(kinds) - 1

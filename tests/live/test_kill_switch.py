@@ -42,8 +42,7 @@ async def nothing(work: AtWork) -> None:
 
 
 async def refuse_orders(work: AtWork) -> None:
-    no = Refusal(status=-106, message="The price is too low.")
-    work.room.venue.desk._refusal = lambda now_ns, account, ticket: no  # type: ignore[method-assign]
+    work.room.venue.desk.refusal = Refusal(status=-106, message="The price is too low.")
 
 
 async def revoke_the_key(work: AtWork) -> None:

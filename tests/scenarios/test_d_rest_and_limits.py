@@ -149,8 +149,7 @@ async def test_d5_irregular_number_of_orders(tmp_path: Path) -> None:
     """D5: -509 is no refusal of one order: halted, and nothing is sent after it."""
     async with at_work(tmp_path) as work:
         await work.new_strikes()
-        no = Refusal(status=-509, message="Ordering is limited: irregular number of orders.")
-        work.room.venue.desk._refusal = lambda now_ns, account, ticket: no  # type: ignore[method-assign]
+        work.room.venue.desk.refusal = Refusal(status=-509, message="Ordering is limited: irregular number of orders.")
         await work.until("halt", lambda: work.core.halted)
         assert work.core.halted is Reason.LIMIT_BREACH
         sent = len(work.calls(PLACE))

@@ -16,10 +16,10 @@ import yaml
 
 from stall_then_strike.app.shell import command
 from stall_then_strike.app.trader import live_alerts
-from stall_then_strike.app.view import state_export
 from stall_then_strike.app.watchdog import NO_HEARTBEAT
 from stall_then_strike.config.changes import RISK_KEYS, STRATEGY_KEYS
 from stall_then_strike.infra.logging_structured import columns
+from stall_then_strike.infra.logs import journal_csv
 from stall_then_strike.infra.logs.run_record import Mode, RunRecord
 from stall_then_strike.infra.watch.alerts import AlertKind
 from stall_then_strike.types.dto import Reason
@@ -174,7 +174,7 @@ def test_handbook_has_every_exit_code() -> None:
 
 # --- The logs
 
-EXPORTED: Final = {"orders": state_export._ORDER, "fills": state_export._FILL, "facts": state_export._FACT}
+EXPORTED: Final = {"orders": journal_csv.ORDERS, "fills": journal_csv.FILLS, "facts": journal_csv.FACTS}
 
 
 @pytest.mark.parametrize("kind", columns())

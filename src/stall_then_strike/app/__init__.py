@@ -26,3 +26,5 @@ archive/      the runs of a log folder: list, compress, delete
 story/        the answers of ``why``
 web/          the console: a run in the browser
 """
+
+import stall_then_strike.app.shell.loading  # noqa: F401 - for its effect, before what takes time

@@ -23,15 +23,15 @@ from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_FAILED, EXIT_USA
 from stall_then_strike.app.shell.command_parser import command_parser
 from stall_then_strike.app.view.run_sums import as_json as run_json
 from stall_then_strike.app.view.run_sums import sums_of
-from stall_then_strike.app.view.state_export import export
 from stall_then_strike.app.view.state_view import StateView, account_result, as_json, render, take_view
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.journal.halt import lift_halt
 from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.infra.journal.writer import journal_path
+from stall_then_strike.infra.logs.journal_csv import export
 from stall_then_strike.infra.logs.run_files import RunFiles
-from stall_then_strike.infra.logs.run_list import Run, RunList
+from stall_then_strike.infra.logs.run_list import Run, RunList, newest_of
 from stall_then_strike.types.errors import ConfigError, JournalError
 from stall_then_strike.types.text import money, plain, utc_iso
 
@@ -107,10 +107,10 @@ def _asked(args: argparse.Namespace, cfg: AppConfig) -> tuple[Path, Run | None, 
     if args.log_dir is None and not args.wanted:
         if account.exists():
             return account, _last_of(account), cfg
-        newest = [run for run in RunList(cli.LOGS).all if run.journal is not None and run.journal.exists()][-1:]
-        if args.command == "resume" or not newest:
+        newest = newest_of([run for run in RunList(cli.LOGS).all if run.journal is not None and run.journal.exists()])
+        if args.command == "resume" or newest is None:
             return account, None, cfg
-        run = newest[0]
+        run = newest
     else:
         run = RunList.of(cli.LOGS if args.log_dir is None else args.log_dir).one(args.wanted, "state")
     cfg = cli.settings_of(args, [run]) or cfg

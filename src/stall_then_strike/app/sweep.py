@@ -217,7 +217,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             keys = _keys(args, cfg)
             return _Sweep(args, cfg, keys, stopper, command=_command(arguments, args.tapes)).run()
     except OSError as error:
-        raise LogError(str(error)) from error
+        raise LogError(f"{error.filename}: {error.strerror}" if error.filename else str(error)) from error
     except cli.Interrupted:
         _say(f"stopped before the first run by {stopper.why}")
         return EXIT_INTERRUPTED

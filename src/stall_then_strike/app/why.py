@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
         ("07:30:13.123 --window 2", "two seconds each way around a moment of today"),
         ("JRF20261121-073013-123456", "the life of an order"),
         codes={0: "answered", 1: "nothing found, or a file cannot be read", 2: "bad configuration or arguments"},
-        usage="%(prog)s TIME|ORDER_ID [--run NAME] [--window SECONDS] [--local] [--json] [flags]",
+        usage="%(prog)s TIME|ORDER_ID [--window SECONDS] [--local] [--json] [flags]",
     )
     flags.add_argument(
         "asked",

@@ -276,14 +276,14 @@ class Core:
             self._has_begun = self._has_begun or self._may_begin(account)
         if self.inventory.changes != self._checked and self._has_begun:
             self._check_limits()
-        is_board = isinstance(event, BoardSnapshot)
         self._decide(now)
         if self.inventory.position or self.exits.closing is not None:
             self._go_on_closing(now)
         changes: Changes | None = None
-        is_news = not is_board or bool(dispatch.actions)
-        if account is not None and (question := account.ask(now, is_news=is_news)) is not None:
-            dispatch.actions.append(question)
+        if account is not None:
+            is_news = bool(dispatch.actions) or not isinstance(event, BoardSnapshot)
+            if (question := account.ask(now, is_news=is_news)) is not None:
+                dispatch.actions.append(question)
         if self._is_remembered:
             changes = self._changes(now)
         elif self.orders.touched:
@@ -332,11 +332,10 @@ class Core:
     def _take_in(self, event: Event, now: int) -> None:
         """Apply one event to the state."""
         if isinstance(event, BoardSnapshot):  # the most frequent events are tested first
-            _, bid, _, ask, _, _, status = self._board = self.dispatch.board = event
+            self._board = self.dispatch.board = event
             self.record.tally.boards += 1
-            inventory = self.inventory
-            if status is _OK and (bid + ask != inventory.mid2 or not inventory.is_marked):
-                inventory.mark(bid, ask)
+            if event.status is _OK:
+                self.inventory.mark(event.best_bid_price, event.best_ask_price)
         elif isinstance(event, OrderEvent):
             self._apply(event)
         elif isinstance(event, Tick):
@@ -345,15 +344,21 @@ class Core:
             self._state = event.state if event.state is not None else self._state
             self._health = event.health if event.health is not None else self._health
         elif isinstance(event, FillEvent):
-            self._apply(event)
-            if self.account is not None:
-                self.account.on_told(event, now)
+            self._on_fill(event, now)
         elif isinstance(event, Control):
             self._on_control(event, now)
         elif isinstance(event, NewSettings):
             self._adopt(event)
         else:
             self._on_venue(event, now)
+
+    def _on_fill(self, fill: FillEvent, now: int) -> None:
+        """Apply a fill that the venue told."""
+        account = self.account
+        if account is None or not account.is_doubtful(fill):
+            self._apply(fill)
+        if account is not None:
+            account.on_told(fill, now)
 
     def _on_venue(
         self,
@@ -576,19 +581,18 @@ class Core:
     def _gate(self) -> Reason | None:
         """The first reason outside the strategy that forbids quotes."""
         account = self.account
-        return _REASONS.get(
-            first_gate(
-                self.kill_switch.halted is not None,
-                self._stopping,
-                self.exits.closing is not None,
-                self._held or 0 if self.shared.paused is None else Reason.PAUSED,
-                account is None or (self.shared.is_whole and account.is_sure(self._now_ns)),
-                self._now_ns < self._margin.until_ns,
-                self._state is _RUNNING,
-                self._health not in _UNHEALTHY,
-                self._quiet is not None,
-            )
+        gate = first_gate(
+            self.kill_switch.halted is not None,
+            self._stopping,
+            self.exits.closing is not None,
+            self._held or 0 if self.shared.paused is None else Reason.PAUSED,
+            account is None or (self.shared.is_whole and account.is_sure(self._now_ns)),
+            self._now_ns < self._margin.until_ns,
+            self._state is _RUNNING,
+            self._health not in _UNHEALTHY,
+            self._quiet is not None,
         )
+        return _REASONS[gate] if gate else None
 
     def _decide(self, now: int) -> None:
         """Ask the strategy what it wants and carry it out."""

@@ -21,6 +21,7 @@ class Sandbox:
     tag, word = QUOTE_TAGS[1], QUOTE_WORDS[1]
     close_word = "the strategy's close"
     together = False
+    sees_sizes = True
     batch = 1
 
     def __init__(self, strategy: Strategy, cfg: AppConfig, instrument: Instrument) -> None:

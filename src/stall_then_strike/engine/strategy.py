@@ -99,6 +99,8 @@ class Strategy(Protocol):
     """What ``Wish.flatten`` is called in the runtime log."""
     together: bool
     """The new quotes of a wish are sent together or not at all. Otherwise as many as the budget allows, in order."""
+    sees_sizes: bool
+    """Whether its wish depends on the sizes at the best prices. If not, it is not asked when only they have changed."""
     batch: int
     """How many orders of ``size`` one wish usually adds, for the budget's outlook."""
     size: Lots
@@ -106,8 +108,9 @@ class Strategy(Protocol):
     def on_event(self, market: Market, holding: Holding, gate: Reason | None, now_ns: int) -> Wish:
         """What is wanted now. Called at every step that shows it something new, and when the last wish's time has come.
 
-        What it sees are the best prices and sizes, the holding and the gate. While all of that is as it was when it
-        last wished, and what it wished is true, that wish stands: it must not depend on the stamps alone.
+        What it sees are the best prices, their sizes if ``sees_sizes``, the holding and the gate. While all of that is
+        as it was when it last wished, and what it wished is true, that wish stands: it must not depend on the stamps
+        alone.
 
         ``gate`` is the engine's reason that forbids quotes, or None. While there is one, no quote is left or sent,
         whatever is wished, and the reason in the log is the gate.

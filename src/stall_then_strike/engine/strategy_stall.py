@@ -113,7 +113,7 @@ class Situation(NamedTuple):
 
 
 _new: Final = tuple.__new__
-"""Builds a `Situation` and a `Wish` faster than calling the class does: one of each is made at every step."""
+"""Builds a `Wish` faster than calling the class does."""
 _REASONS: Final = {int(reason): reason for reason in Reason}
 
 
@@ -134,8 +134,11 @@ _HOLD_SPREAD: Final = Verdict(HOLD, _SPREAD, 0, 0)
 _HOLD_STALL_IMMATURE: Final = Verdict(HOLD, _STALL_IMMATURE, 0, 0)
 
 
-def decide(p: StallParams, s: Situation) -> Verdict:
-    """Decide what to do. Pure, over integers only; allocates nothing but the verdict."""
+def decide(p: StallParams, s: tuple[int, ...]) -> Verdict:
+    """Decide what to do. Pure, over integers only; allocates nothing but the verdict.
+
+    ``s`` has the fields of a `Situation` and need not be one: one takes 0.6 µs to make and to unpack, a tuple 0.1.
+    """
     # Unpacked at once: a field of a NamedTuple costs several times as much to read as a local variable.
     (
         now_ns,
@@ -157,12 +160,13 @@ def decide(p: StallParams, s: Situation) -> Verdict:
         struck_bid,
         struck_ask,
     ) = s
-    book = 0
-    if status == _SUSPECT:
+    if status == _OK:  # the most frequent first: an enum is slow to compare with a number
+        book = _BOOK_STALE if now_ns - board_ns >= p.stale_ns else 0
+    elif status == _SUSPECT:
         book = _BOOK_SUSPECT
-    elif status == _STALE or (status == _OK and now_ns - board_ns >= p.stale_ns):
+    elif status == _STALE:
         book = _BOOK_STALE
-    elif status != _OK:
+    else:
         book = _BOOK_UNKNOWN
 
     # Exit from the position. Amounts are doubled, so that a mid between two ticks stays an integer.
@@ -203,8 +207,9 @@ def strike_or_hold(
     """
     if waits:
         return _HOLD_BUDGET
-    may_buy = position + open_buy + p.size <= p.max_inventory
-    may_sell = open_sell - position + p.size <= p.max_inventory
+    most = p.max_inventory - p.size
+    may_buy = position + open_buy <= most
+    may_sell = open_sell - position <= most
     if not may_buy and not may_sell:
         return _HOLD_POSITION_LIMIT
     if quotes != 0:
@@ -255,6 +260,7 @@ class StallThenStrikeStrategy:
     word = _WORD
     close_word = "reverse move"
     together = True
+    sees_sizes = False
     batch = 2
 
     def __init__(self, cfg: StallStrategyConfig, instrument: Instrument) -> None:
@@ -293,7 +299,7 @@ class StallThenStrikeStrategy:
             self._struck_bid,
             self._struck_ask,
         )
-        move, reason, buy_at, sell_at = decide(self.params, _new(Situation, situation))
+        move, reason, buy_at, sell_at = decide(self.params, situation)
         if move == STRIKE:
             quotes, struck_ns = 2, now_ns  # their TTL counts from now, whenever the next decision is
             self._strike(market, now_ns, buy_at, sell_at)

@@ -80,14 +80,16 @@ class Levels:
             sells.make_room(len(asks))
         # From here on nothing can fail.
         if bids:
-            buys.sizes.update(bids)
+            sizes = buys.sizes
+            sizes |= bids
             if highest_bid >= self.best_bid:
                 if lots := self._lots_of(bids[highest_bid]):
                     self.best_bid, self.best_bid_size = _ticks_of(highest_bid), lots
                 else:
                     self.best_bid, self.best_bid_size = buys.find_best()
         if asks:
-            sells.sizes.update(asks)
+            sizes = sells.sizes
+            sizes |= asks
             if lowest_ask <= self.best_ask or not self.best_ask:
                 if lots := self._lots_of(asks[lowest_ask]):
                     self.best_ask, self.best_ask_size = _ticks_of(lowest_ask), lots
@@ -129,12 +131,12 @@ def _too_many(most: int) -> BoardError:
 class _Side:
     """One side of a book.
 
-    ``_near`` and ``_far`` hold the prices of ``sizes``, without those that came since ``_known`` was set: these are the
-    last ones of ``sizes``, because a dict keeps its order. ``_near`` is sorted, the best last, and in front of all of
-    ``_far``, which is sorted when it is needed.
+    ``_near`` and ``_far`` hold the prices of ``sizes``, without those that came since the last ``_in_order``: these are
+    the last ones of ``sizes``, because a dict keeps its order. ``_near`` is sorted, the best last, and in front of all
+    of ``_far``, which is sorted when it is needed.
     """
 
-    __slots__ = ("_border", "_far", "_is_bid", "_known", "_lots_of", "_max_levels", "_near", "room", "sizes")
+    __slots__ = ("_border", "_far", "_is_bid", "_lots_of", "_max_levels", "_near", "room", "sizes")
 
     def __init__(self, sizes: Sizes, lots_of: Callable[[Any], Lots], max_levels: int, *, is_bid: bool) -> None:
         self._is_bid = is_bid
@@ -150,7 +152,6 @@ class _Side:
         """How many levels ``sizes`` may have, deleted ones included."""
         self._near: list[Any] = []
         self._far: list[Any] = list(sizes)
-        self._known = len(sizes)
         self._border: float = inf if self._is_bid else 0
         """What is in front of this price is near."""
 
@@ -164,8 +165,7 @@ class _Side:
     def _in_order(self) -> list[Any]:
         """``_near``, brought up to date; empty only if there is nothing at all."""
         near, far, is_bid = self._near, self._far, self._is_bid
-        if new := len(self.sizes) - self._known:
-            self._known += new
+        if new := len(self.sizes) - len(near) - len(far):
             border = self._border
             for price in islice(reversed(self.sizes), new):
                 (near if (price > border) is is_bid else far).append(price)
@@ -183,10 +183,11 @@ class _Side:
         sizes = self.sizes
         while near := self._in_order():
             while near:
-                if (size := sizes[near[-1]]) and (lots := self._lots_of(size)):
-                    return _ticks_of(near[-1]), lots
-                del sizes[near.pop()]
-                self._known -= 1
+                price = near[-1]
+                if (size := sizes[price]) and (lots := self._lots_of(size)):
+                    return _ticks_of(price), lots
+                near.pop()
+                del sizes[price]
         return _NOWHERE
 
     def levels(self) -> Iterator[Level]:

@@ -188,14 +188,13 @@ class LighterAccountProcessor:
         if not any(trade.buy_order_id in names or trade.sell_order_id in names for trade in message.trades):
             return message
         own = [
-            replace(
-                trade,
+            trade._replace(
                 buy_order_id=names.get(trade.buy_order_id, trade.buy_order_id),
                 sell_order_id=names.get(trade.sell_order_id, trade.sell_order_id),
             )
             for trade in message.trades
         ]
-        return replace(message, trades=tuple(own))
+        return message._replace(trades=tuple(own))
 
     # --- reports -----------------------------------------------------------------------------------------------------
 

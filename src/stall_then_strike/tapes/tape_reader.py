@@ -18,7 +18,6 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple, Self
 
@@ -26,6 +25,7 @@ import orjson
 import zstandard
 from loguru import logger
 
+from stall_then_strike.infra.bitflyer.wire_time import wire_time_ns
 from stall_then_strike.sim.bitflyer.publisher import EXECUTIONS_KEPT
 from stall_then_strike.sim.exchange.source import Channel, Condition, Depth, Execution, Frame, Level, Ticker
 from stall_then_strike.types.dto import NS_PER_S, BoardState, ExecId, Health, OrderId, Side
@@ -48,7 +48,6 @@ APART_NS: Final = 3_600 * NS_PER_S
 """A message is received within seconds of the venue's stamp. An hour apart, the two stamps are of different clocks."""
 _ENOUGH: Final = 3
 """Number of wrong stamps after which a tape is refused without reading to its end."""
-_STAMP: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z?")
 
 
 class TapeError(FeedError):
@@ -466,14 +465,11 @@ def _params(text: str) -> tuple[str, Any] | None:
 
 def stamp_ns(text: str, otherwise_ns: int) -> int:
     """The venue's stamp in nanoseconds; ``otherwise_ns`` if it is invalid."""
-    match = _STAMP.fullmatch(text)
     try:
-        second = 0 if match is None else int(datetime.fromisoformat(match[1]).replace(tzinfo=UTC).timestamp())
-    except ValueError:  # the 32nd of a month
-        second = 0
-    if match is None or not 0 < second < _LAST_NS // NS_PER_S:
+        found_ns = wire_time_ns(text)
+    except ValueError:
         return otherwise_ns
-    return second * NS_PER_S + int((match[2] or "0").ljust(9, "0"))
+    return found_ns if NS_PER_S <= found_ns < _LAST_NS else otherwise_ns
 
 
 def on_grid(number: object, per_one: int) -> int:

@@ -29,7 +29,7 @@ class BoardSnapshot(NamedTuple):
     """The best of the book, without our own orders, after one message.
 
     Prices and sizes are zero on a side that is empty, or while the book is unknown. One is made for every board
-    message, so this is a NamedTuple: it costs a third of a frozen dataclass, which the other events are.
+    message, so this is a NamedTuple: it costs a third of a frozen dataclass. So are the other events of a market.
     """
 
     ts_ns: int
@@ -54,8 +54,7 @@ class BoardSnapshot(NamedTuple):
         return 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PublicTrade:
+class PublicTrade(NamedTuple):
     """One public execution. ``taker`` is None in an auction, where the wire leaves the side empty.
 
     Both orders are named, so that a fill of ours can be seen here too; a name is empty where the wire has none.
@@ -74,16 +73,14 @@ class PublicTrade:
     sell_fee: Money = NO_MONEY
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PublicTrades:
+class PublicTrades(NamedTuple):
     """One message of the executions channel, in the venue's order."""
 
     ts_ns: int
     trades: tuple[PublicTrade, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VenueStatus:
+class VenueStatus(NamedTuple):
     """What the venue says about itself. None means that this message did not say it."""
 
     ts_ns: int

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
 _NS_PER_S: Final = 1_000_000_000
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def plain(value: Decimal | int) -> str:
@@ -31,6 +32,14 @@ def utc_iso(ts_ns: int) -> str:
     """Nanoseconds since the Unix epoch as ``2026-11-21T07:30:13.123456Z``, cut to whole microseconds."""
     seconds, rest = divmod(ts_ns, _NS_PER_S)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 1000:06d}Z"
+
+
+def iso_ns(text: str) -> int:
+    """Nanoseconds since the Unix epoch of an ISO 8601 stamp with its offset, cut to microseconds. Raises ValueError."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} has no offset from UTC")
+    return (moment - _EPOCH) // timedelta(microseconds=1) * 1_000
 
 
 def utc_day(ts_ns: int) -> str:

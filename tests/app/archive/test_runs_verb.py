@@ -54,6 +54,14 @@ def fills_of(run: Run) -> list[str]:
     return [row.order_id for row in LogReader(run.files.each).trades(0, TS * 2).within]
 
 
+def test_prune_keeps_the_newest_and_the_one_that_traded_last(root: Path, said: Callable[[], str]) -> None:
+    with RunFolder(root, CFG, "live", "https://v") as failed:
+        failed.why = "not started"
+    names = [run.name for run in RunList(root).all]
+    assert main(["prune", *ALWAYS, "--yes", "--log-dir", str(root)]) == 0
+    assert [run.name for run in RunList(root).all] == names[2:]
+
+
 def test_runs_are_listed_with_their_fills_result_and_end(root: Path, said: Callable[[], str]) -> None:
     with RunFolder(root, CFG, "paper-sim", "the embedded exchange"):
         assert main(["--log-dir", str(root), "--json"]) == 0
@@ -138,7 +146,7 @@ def test_prune_can_keep_trades(root: Path, said: Callable[[], str]) -> None:
 def test_a_running_run_is_not_pruned_whatever_its_age(root: Path) -> None:
     with RunFolder(root, CFG, "live", "https://v") as going:
         os.utime(going.files.settings, (0, 0))
-        a_run(root, "paper")
+        a_run(root, "paper", "e")
         assert main(["prune", *ALWAYS, "--yes", "--log-dir", str(root)]) == 0
         assert going.files.record.exists()
     assert len(RunList(root).all) == 2

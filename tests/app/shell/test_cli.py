@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -22,6 +23,14 @@ def test_signal_whose_exception_was_lost_is_raised_again() -> None:
             signal.raise_signal(signal.SIGTERM)
         with pytest.raises(cli.Interrupted, match="SIGTERM"):
             check()
+
+
+@pytest.mark.parametrize(("error", "said"), [("KeyboardInterrupt", "interrupted\n"), ("ValueError", "Traceback")])
+def test_ctrl_c_while_a_command_is_imported_shows_no_traceback(error: str, said: str) -> None:
+    program = f"import stall_then_strike.app\nraise {error}"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == (-signal.SIGINT if error == "KeyboardInterrupt" else 1)
+    assert done.stderr.startswith(said)
 
 
 def test_a_command_is_named_as_the_shell_finds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from stall_then_strike.app.story.why_moment import parse_asked
-from stall_then_strike.infra.logs.log_reader import stamp_ns
 from stall_then_strike.types.errors import ConfigError
+from stall_then_strike.types.text import iso_ns
 
-NOW = stamp_ns("2026-11-21T16:00:00.5+00:00")  # 01:00 of the 22nd in Tokyo
+NOW = iso_ns("2026-11-21T16:00:00.5+00:00")  # 01:00 of the 22nd in Tokyo
 
 
 def asked(text: str, zone: str = "UTC") -> int:
@@ -35,11 +35,11 @@ def asked(text: str, zone: str = "UTC") -> int:
     ],
 )
 def test_a_moment(text: str, zone: str, expected: str) -> None:
-    assert asked(text, zone) == stamp_ns(expected)
+    assert asked(text, zone) == iso_ns(expected)
 
 
 def test_a_millisecond_is_meant_to_its_end_and_more_digits_to_theirs() -> None:
-    start = stamp_ns("2026-11-21T07:30:13Z")
+    start = iso_ns("2026-11-21T07:30:13Z")
     for text, first, last in (
         ("13.531", 531_000_000, 531_999_999),  # .531 may stand for up to .531999
         ("13.531426", 531_426_000, 531_426_999),

@@ -259,6 +259,19 @@ def test_strategy_at_rest_is_asked_again_only_when_it_sees_something_new() -> No
     assert stage.puppet.holding is not None
 
 
+@pytest.mark.parametrize("sees_sizes", [True, False])
+def test_strategy_at_rest_is_asked_for_new_sizes_if_it_sees_them(
+    sees_sizes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Puppet, "sees_sizes", sees_sizes)
+    stage = Stage()
+    stage.board(stage.ms + 10)
+    stage.puppet.market = None
+    other = stage.core.board._replace(ts_ns=at(stage.ms + 10), best_ask_size=Lots(MIN))
+    stage.feed(other, stage.ms + 10)
+    assert stage.puppet.market == (other if sees_sizes else None)
+
+
 def test_strategy_at_rest_is_asked_when_its_wish_ends_and_when_the_board_is_stale() -> None:
     stage = Stage(strategy={"stale_ms": 700})
     stage.puppet.wish = Wish((), R.QUOTING, until_ns=at(300))

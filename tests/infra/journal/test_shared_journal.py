@@ -46,7 +46,7 @@ def test_record_does_not_wait_for_another_program_and_says_which_it_is(journal: 
         started_s = time.monotonic()
         with pytest.raises(JournalBusy, match="cannot be written: locked by") as refusal:
             journal.record(changes(facts=(fact(),)))
-        assert time.monotonic() - started_s < 0.5
+        assert time.monotonic() - started_s < 3  # SQLite would wait for 5
         if Path("/proc/locks").exists():
             assert f"locked by process {pid} (python" in str(refusal.value)
     journal.record(changes(facts=(fact(),)))

@@ -9,7 +9,7 @@ import pytest
 
 from stall_then_strike.config.models import LogConfig
 from stall_then_strike.infra.logging_structured import CsvLogs, columns
-from stall_then_strike.infra.logs.log_reader import LogReader, stamp_ns
+from stall_then_strike.infra.logs.log_reader import LogReader
 from stall_then_strike.types.dto import (
     NS_PER_S,
     ClientOrderId,
@@ -21,6 +21,7 @@ from stall_then_strike.types.dto import (
     TimeInForce,
 )
 from stall_then_strike.types.instrument import NO_PRICE, Lots, Ticks, fx_btc_jpy
+from stall_then_strike.types.text import iso_ns
 from tests.infra.journal.journal_rig import DAY_NS, TS, trade
 from tests.infra.logs.saved_csv import DIALECTS
 
@@ -135,7 +136,7 @@ def test_a_cut_line_is_left_out_and_told_of(tmp_path: Path) -> None:
 )
 def test_a_row_that_is_none_spoils_no_other(tmp_path: Path, row: str) -> None:
     reader = decisions(tmp_path, "20261121", row, hold("2026-11-21T07:30:13.000000Z", "budget"))
-    found = reader.decisions(TS - NS_PER_S, stamp_ns("2027-01-01T00:00:00Z"))
+    found = reader.decisions(TS - NS_PER_S, iso_ns("2027-01-01T00:00:00Z"))
     assert [line.reason for line in found.within] == ["budget"]
     assert len(reader.notes) == 1
     assert "a row that is no row was left out" in reader.notes[0]

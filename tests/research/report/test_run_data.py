@@ -12,9 +12,10 @@ import pytest
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.logs.run_files import RunFiles
 from stall_then_strike.infra.logs.run_record import RunRecord
-from stall_then_strike.research.figures.log_rows import ReportInputError, stamp_ns
+from stall_then_strike.research.figures.log_rows import ReportInputError
 from stall_then_strike.research.figures.profit import PARTS
 from stall_then_strike.research.report.run_data import HORIZONS_NS, RunFigures, read_run
+from stall_then_strike.types.text import iso_ns
 from tests.infra.logs.saved_csv import DIALECTS
 from tests.research.figures.run_folder import at, hold, place, strike, trade, write
 
@@ -33,7 +34,7 @@ def snapshots(folder: Path, books: list[tuple[float, int, Book]]) -> Path:
         for second, mid, levels in books:
             params = {"channel": "lightning_board_snapshot_FX_BTC_JPY", "message": {"mid_price": mid, **levels}}
             msg = {"jsonrpc": "2.0", "method": "channelMessage", "params": params}
-            file.write(orjson.dumps({"recv_ns": stamp_ns(at(second)), "msg": msg}) + b"\n")
+            file.write(orjson.dumps({"recv_ns": iso_ns(at(second)), "msg": msg}) + b"\n")
     return path
 
 
@@ -196,7 +197,7 @@ def test_only_a_live_runs_quotes_are_taken_out_of_the_tapes_book(folder: Path, m
     books = [(5.0, 9_995, others), (9.2, 10_000, with_ours), (9.4, 10_000, with_ours)]
     run = run_of(folder, tapes=[snapshots(folder, books)])
     assert run.mids is not None
-    assert run.mids.at(stamp_ns(at(9.7))) == bid + 10_010
+    assert run.mids.at(iso_ns(at(9.7))) == bid + 10_010
     assert run.on_paper is (mode != "live")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from stall_then_strike.sim.bitflyer.keys import ApiKey, AuthRefused, Keyring
+from stall_then_strike.sim.bitflyer.keys import ApiKey, KeyRefused, Keyring
 from stall_then_strike.types.dto import NS_PER_S
 from tests.sim.private_rig import KEY, sign
 
@@ -28,7 +28,7 @@ def test_good_signature_is_taken_whatever_the_form_of_the_timestamp(stamp: str) 
 def test_body_is_signed_as_sent() -> None:
     headers = sign(KEY, "POST", "/v1/me/sendchildorder", b'{"a": 1}')
     assert check(headers, method="POST", target="/v1/me/sendchildorder", body=b'{"a": 1}') is KEY
-    with pytest.raises(AuthRefused):
+    with pytest.raises(KeyRefused):
         check(headers, method="POST", target="/v1/me/sendchildorder", body=b'{"a":1}')
 
 
@@ -48,14 +48,14 @@ def test_body_is_signed_as_sent() -> None:
 def test_spoilt_headers_are_refused(spoil: Callable[[Headers], object], status: int) -> None:
     headers = sign(KEY, "GET", TARGET)
     spoil(headers)
-    with pytest.raises(AuthRefused) as refused:
+    with pytest.raises(KeyRefused) as refused:
         check(headers)
     assert refused.value.status == status
 
 
 @pytest.mark.parametrize("target", [TARGET.replace("%31", "1"), "/v1/me/getchildorders", TARGET + "&count=2"])
 def test_another_path_or_query_than_was_signed_is_refused(target: str) -> None:
-    with pytest.raises(AuthRefused):
+    with pytest.raises(KeyRefused):
         check(sign(KEY, "GET", TARGET), target=target)
 
 
@@ -66,12 +66,12 @@ def test_skew_limit(seconds: int, is_taken: bool, unit: int) -> None:
     if is_taken:
         assert check(headers, skew_s=30) is KEY
     else:
-        with pytest.raises(AuthRefused, match="time"):
+        with pytest.raises(KeyRefused, match="time"):
             check(headers, skew_s=30)
 
 
 def test_timestamp_that_is_no_number_is_refused_when_skew_counts() -> None:
-    with pytest.raises(AuthRefused):
+    with pytest.raises(KeyRefused):
         check(sign(KEY, "GET", TARGET, timestamp="now"), skew_s=30)
 
 
@@ -87,5 +87,5 @@ def test_key_is_good_for_its_permissions_only() -> None:
         if is_taken:
             assert ring.check_rest(headers, method="GET", target=target, body=b"", now_ns=NOW_NS) is weak
         else:
-            with pytest.raises(AuthRefused, match="Permission"):
+            with pytest.raises(KeyRefused, match="Permission"):
                 ring.check_rest(headers, method="GET", target=target, body=b"", now_ns=NOW_NS)

@@ -190,7 +190,6 @@ def test_books_of_more_than_ten_minutes_ago_are_forgotten() -> None:
 @pytest.mark.parametrize(
     ("rounding", "whole"),
     [
-        (Rounding.NEAREST, {-16: -20, -15: -10, -14: -10, 0: 0, 4: 0, 5: 10, 10: 10}),
         (Rounding.DOWN, {-11: -20, -10: -10, -1: -10, 9: 0, 10: 10}),
         (Rounding.TO_ZERO, {-19: -10, -9: 0, 9: 0, 11: 10}),
     ],

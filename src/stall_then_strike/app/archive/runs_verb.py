@@ -25,6 +25,7 @@ from stall_then_strike.app.shell.wide_table import print_table, text_table
 from stall_then_strike.app.view.amounts import span
 from stall_then_strike.app.view.run_sums import RunSums, as_json, last_ns, sums_of
 from stall_then_strike.infra.clock import SystemClock
+from stall_then_strike.infra.logs.run_files import LATEST
 from stall_then_strike.infra.logs.run_list import Run, RunList
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import LogError
@@ -76,7 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         old = [run for run in known.all if run.record is not None and last_ns(run) < now_ns - args.older_than * _DAY_NS]
         if args.command == _PACK:
             return _pack(old)
-        return _prune([run for run in old if run is not known.all[-1]], args, now_ns)
+        kept = [known.all[-1], known.named(LATEST)] if known.all else []
+        return _prune([run for run in old if run not in kept], args, now_ns)
     except OSError as error:
         raise LogError(str(error)) from error
 

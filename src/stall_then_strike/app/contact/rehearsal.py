@@ -49,6 +49,7 @@ class Rehearsal:
     word = QUOTE_WORDS[1]
     close_word = "the rehearsal's close"
     together = True
+    sees_sizes = True
     batch = 1
 
     def __init__(self, size: Lots, distance: int, timeline: Timeline, *, has_trip: bool) -> None:

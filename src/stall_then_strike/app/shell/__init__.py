@@ -1,5 +1,6 @@
 """Shared by the commands.
 
+loading         Ctrl-C while a command is imported
 command         what makes a function a command: output, errors, exit codes
 cli             common flags, the configuration they name, signals
 command_parser  arguments, with examples and exit codes in each help text

@@ -12,9 +12,9 @@ from datetime import date, datetime, time
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from stall_then_strike.infra.logs.log_reader import stamp_ns
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S
 from stall_then_strike.types.errors import ConfigError
+from stall_then_strike.types.text import iso_ns
 
 AGO: Final = re.compile(r"-(\d{1,9}(?:\.\d{1,9})?)([smhd])")
 """A time span before now, such as ``-5m``."""
@@ -78,7 +78,7 @@ def _moment(
     if offset is None:
         whole = int(at.replace(tzinfo=ZoneInfo(zone)).timestamp()) * NS_PER_S
     else:
-        whole = stamp_ns(f"{at.isoformat()}{offset}")
+        whole = iso_ns(f"{at.isoformat()}{offset}")
     return whole + int((fraction or "").ljust(9, "0"))
 
 

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from stall_then_strike.app.story.why_moment import Asked
-from stall_then_strike.infra.logs.log_reader import LogReader, stamp_ns
+from stall_then_strike.infra.logs.log_reader import LogReader
 from stall_then_strike.infra.logs.run_list import Run, RunList
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import ConfigError
+from stall_then_strike.types.text import iso_ns
 
 _LISTED: Final = 10
 
@@ -50,6 +51,6 @@ def _is_elsewhere(run: Run, from_ns: int, until_ns: int) -> bool:
     if record is None or record.first_row is None or record.last_row is None:
         return False
     try:
-        return stamp_ns(record.last_row) < from_ns or until_ns <= stamp_ns(record.first_row)
+        return iso_ns(record.last_row) < from_ns or until_ns <= iso_ns(record.first_row)
     except ValueError:
         return False

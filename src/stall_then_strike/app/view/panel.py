@@ -23,6 +23,7 @@ from rich.text import Text
 from stall_then_strike.app.view.amounts import UNKNOWN, micros, millis, price, span
 from stall_then_strike.app.view.course import sparkline
 from stall_then_strike.app.view.fitting import LABEL_STYLE, Figure, Part, aligned, cut, fitted, label_width, laid, part
+from stall_then_strike.app.view.grades import Grade, graded
 from stall_then_strike.app.view.snapshot import AccountLine, InstrumentSnapshot, LiveOrder, Snapshot
 from stall_then_strike.types.dto import NS_PER_MS, BoardState, BookStatus, Health, Side
 from stall_then_strike.types.text import money, plain, utc_clock
@@ -49,9 +50,7 @@ def _share(value: Decimal, limit: Decimal | None) -> float | None:
 
 def _graded(share: float | None) -> str:
     """The style of a figure by the share of its limit."""
-    if share is None or share < 0.5:
-        return ""
-    return _WARN if share < 0.8 else _BAD
+    return {Grade.WARN: _WARN, Grade.BAD: _BAD}.get(graded(share), "")
 
 
 def _percent(share: float | None) -> str:

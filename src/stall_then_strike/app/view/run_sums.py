@@ -7,11 +7,11 @@ from decimal import Decimal
 from typing import Any, Final
 
 from stall_then_strike.engine.venue.account import TAKEN_TAG
-from stall_then_strike.infra.logs.log_reader import LogReader, stamp_ns
+from stall_then_strike.infra.logs.log_reader import LogReader
 from stall_then_strike.infra.logs.run_files import KINDS, day_files
 from stall_then_strike.infra.logs.run_list import Run
 from stall_then_strike.types.dto import NS_PER_S
-from stall_then_strike.types.text import plain
+from stall_then_strike.types.text import iso_ns, plain
 
 _FOREVER_NS: Final = 1 << 62
 
@@ -34,7 +34,7 @@ def sums_of(run: Run, now_ns: int) -> RunSums:
     folders = run.files.each
     rows = [row for row in LogReader(folders).trades(0, _FOREVER_NS).within if row.tag != TAKEN_TAG]
     record = run.record
-    begun_ns = last_ns(run) if record is None else stamp_ns(record.started)
+    begun_ns = last_ns(run) if record is None else iso_ns(record.started)
     end_ns = now_ns if run.is_running else last_ns(run)
     return RunSums(
         run=run,
@@ -47,7 +47,7 @@ def sums_of(run: Run, now_ns: int) -> RunSums:
 def last_ns(run: Run) -> int:
     """When a run ended; of one without a recorded end, when its last line was logged. Zero if nothing tells."""
     if run.record is not None and run.record.ended is not None:
-        return stamp_ns(run.record.ended)
+        return iso_ns(run.record.ended)
     written = list(run.files.runtime.glob("*.log"))  # the CSVs are mended later
     if not written:
         written = [path for folder in run.files.each for kind in KINDS for _, path in day_files(folder, kind)]

@@ -48,7 +48,7 @@ class Result(DayFigures):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BookedFill(Fill):
+class NumberedFill(Fill):
     """A fill, with the venue's number of it."""
 
     exec_id: int
@@ -64,7 +64,7 @@ class StateView:
     result: Result | None
     """None before the core has written one."""
     orders: tuple[LiveOrder, ...]
-    fills: tuple[BookedFill, ...]
+    fills: tuple[NumberedFill, ...]
 
 
 def take_view(journal: JournalReader, cfg: AppConfig, now_ns: int) -> StateView:
@@ -81,7 +81,9 @@ def take_view(journal: JournalReader, cfg: AppConfig, now_ns: int) -> StateView:
         halt=halt,
         result=None if memo is None else _result(reader, memo, cfg, now_ns),
         orders=tuple(LiveOrder.of(order, units) for order in reader.live_orders()),
-        fills=tuple(BookedFill.of(fill.row, units, exec_id=fill.exec_id) for fill in reader.newest_fills(FILLS_SHOWN)),
+        fills=tuple(
+            NumberedFill.of(fill.row, units, exec_id=fill.exec_id) for fill in reader.newest_fills(FILLS_SHOWN)
+        ),
     )
 
 

@@ -10,7 +10,7 @@ from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.clock import perf_ns
 from stall_then_strike.infra.logs.log_reader import LogReader, TradeLine
 from stall_then_strike.infra.logs.run_files import RunFiles
-from stall_then_strike.infra.logs.run_list import Run, RunList, is_held
+from stall_then_strike.infra.logs.run_list import Run, RunList, is_held, newest_of
 from stall_then_strike.infra.logs.runtime_reader import RuntimeLine, last_lines
 from stall_then_strike.infra.watch.heartbeat import age_sec, heartbeat_path
 from stall_then_strike.types.dto import NS_PER_S
@@ -52,7 +52,7 @@ class Places:
         if running:
             self._run, self._kind = running[-1], running[-1].kind
         elif self._kind is None and alike:
-            self._run = alike[-1]  # to be read, until one runs
+            self._run = newest_of(alike)  # to be read, until one runs
 
     @property
     def name(self) -> str:

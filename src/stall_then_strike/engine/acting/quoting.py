@@ -6,6 +6,7 @@ This is the only caller of the strategy and the only place that sends quotes. Wh
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Final
 
 from stall_then_strike.engine.acting.dispatch import Dispatch
@@ -21,6 +22,7 @@ _BUY: Final = Side.BUY
 _new: Final = tuple.__new__
 """Builds a `Holding` and a `LiveQuote` faster than calling the class does."""
 _NO_WISH: Final = Wish((), Reason.QUOTING)
+_NO_HOLDING: Final = Holding(Lots(0), 0, 0, 0, (), 0, 0, may_close=False)
 
 
 class Quoting:
@@ -57,10 +59,12 @@ class Quoting:
         self._wished: tuple[Quote, ...] = ()
         """The quotes of the last wish that was carried out."""
         self._wished_keys: set[int] = set()
+        self._part = itemgetter(1, 2, 3, 4, 5, 6) if strategy.sees_sizes else itemgetter(1, 3, 5, 6)
+        """What of the market a wish depends on: never its stamp."""
         self._wish = _NO_WISH
-        """The last wish, and what it was an answer to: the market without its stamp, the holding and the gate."""
+        """The last wish, and what it was an answer to: that part of the market, the holding and the gate."""
         self._seen: tuple[int, ...] = ()
-        self._held: tuple[object, ...] = ()
+        self._held = _NO_HOLDING
         self._gate: Reason | None = None
         self._stands_until_ns = 0
         """Until when the last wish need not be asked for again if nothing of that has changed; 0: at the next step."""
@@ -89,8 +93,8 @@ class Quoting:
     def ask(self, market: Market, gate: Reason | None, now_ns: int, may_close: bool) -> Wish:
         """The strategy's wish. Raises whatever the strategy raises, and ValueError for a wish that cannot be true.
 
-        The strategy is not asked while its last wish is true and all that it sees is as it was then: the best prices
-        and sizes, the holding, the budget and the gate. The wish then stands until its time has come.
+        The strategy is not asked while its last wish is true and all that it sees is as it was then: the best prices,
+        their sizes if it sees them, the holding, the budget and the gate. The wish then stands until its time has come.
         """
         if self._orders.changes != self._orders_at:
             self._exposed = self._exposure(now_ns)
@@ -100,16 +104,19 @@ class Quoting:
         if budget_ns <= now_ns:
             budget_ns = 0
         held = (inventory.position, inventory.basis, open_buy, open_sell, quotes, self._last_key, budget_ns, may_close)
+        seen, holds_the_same = self._part(market), held == self._held
         if (
             now_ns < self._stands_until_ns
-            and market[1:] == self._seen
-            and held == self._held
+            and seen == self._seen
+            and holds_the_same
             and gate is self._gate
             and not self._is_loose
         ):
             return self._wish
         self._stands_until_ns = 0
-        wish = self.strategy.on_event(market, _new(Holding, held), gate, now_ns)
+        if not holds_the_same:
+            self._held = _new(Holding, held)
+        wish = self.strategy.on_event(market, self._held, gate, now_ns)
         wanted, reason, flatten, until_ns = wish
         if type(reason) is not Reason:
             raise ValueError(f"{reason!r} is no reason")
@@ -122,7 +129,7 @@ class Quoting:
             self.is_true = not (flatten or self._is_loose or (gate is not None and wanted))
             if self.is_true:
                 self._stands_until_ns = until_ns
-                self._wish, self._seen, self._held, self._gate = wish, market[1:], held, gate
+                self._wish, self._seen, self._gate = wish, seen, gate
         return wish
 
     def _exposure(self, now_ns: int) -> tuple[int, int, tuple[LiveQuote, ...]]:

@@ -203,8 +203,21 @@ class Account:
         else:
             self._record.note("WARNING", "private channel is down: no quotes until the account is reconciled again")
 
+    def is_doubtful(self, fill: FillEvent) -> bool:
+        """Whether a channel tells of more than an order of ours has left.
+
+        That counts once a list shows it: a false size would be closed by an order of that size.
+        """
+        order = None if fill.order_id is None else self._orders.by_id(fill.order_id)
+        if order is None or fill.size <= order.remaining or self._orders.is_counted(fill.exec_id):
+            return False
+        told = f"execution {fill.exec_id} is of more than order {order.client_order_id} has left"
+        self._record.anomaly(f"{told}: it counts once it is listed")
+        self.rules.alarm(told)
+        return True
+
     def on_told(self, fill: FillEvent, now_ns: int) -> None:
-        """The private channel reported a fill, which has just been applied."""
+        """The private channel reported a fill, which has just been applied unless it is doubtful."""
         witnesses = self.rules.witnesses
         witnesses.add(fill.exec_id, Witness.PRIVATE)
         if fill.order_id is None or self._orders.is_counted(fill.exec_id) or self._orders.by_id(fill.order_id):
@@ -239,7 +252,7 @@ class Account:
         """Handle fills that the private channel did not report in time."""
         for fill in self.rules.witnesses.overdue(now_ns):
             text = f"only the public channel tells of execution {fill.exec_id} of order {fill.order_id}"
-            if self.rules.witnesses.numbers_agree:
+            if self.rules.witnesses.numbers_agree and not self.is_doubtful(fill):
                 self._record.anomaly(f"{text}: booked")
                 self._untold = self._apply(fill)
             else:

@@ -7,6 +7,7 @@ a handshake.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ from loguru import logger
 from stall_then_strike.infra.line.connection_rules import Pacer
 
 _log = logger.bind(channel="ws")
+logging.getLogger("pybotters").addHandler(logging.NullHandler())  # else Python prints it where no log is kept
 
 
 class Handshakes:

@@ -9,6 +9,7 @@ run_mending     gives killed runs the fills that their CSVs lack
 csv_mending     finds trade rows that a crash kept out of the CSV
 daily_csv       one CSV per UTC day, continued where it ended
 csv_dialects    reads our CSVs after another program saved them
+journal_csv     a journal as CSV
 log_reader      decisions, orders and trades around a moment
 runtime_reader  lines of the runtime log
 """

@@ -12,11 +12,11 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
-from stall_then_strike.types.text import plain, utc_iso
+from stall_then_strike.types.text import iso_ns, plain, utc_iso
 
 BOM: Final = codecs.BOM_UTF8
 _SEPARATORS: Final = ",;\t|"
@@ -28,7 +28,6 @@ _TEXTS: Final = frozenset(
 """Columns that are neither numbers nor stamps."""
 _COMMA: Final = str.maketrans(",.", ".,")
 _GROUPED: Final = re.compile(r"[-+]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?")
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # A row is one line: text from outside must not break it.
 _BREAKS: Final = str.maketrans({"\n": " ", "\r": " ", "\0": " "})
 
@@ -128,5 +127,4 @@ def _is_stamp(cell: str) -> bool:
 def _stamp_ns(cell: str) -> int:
     """Nanoseconds since the Unix epoch of an ISO 8601 stamp, UTC if it has no zone. Raises ValueError."""
     moment = datetime.fromisoformat(cell.strip().replace("/", "-"))
-    whole = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-    return (whole - _EPOCH) // timedelta(microseconds=1) * 1_000
+    return iso_ns(f"{moment.isoformat()}{'' if moment.tzinfo is not None else 'Z'}")

@@ -11,7 +11,6 @@ import csv
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from itertools import groupby
 from pathlib import Path
@@ -20,10 +19,9 @@ from typing import Final, Generic, TypeVar
 from stall_then_strike.infra.logging_structured import columns
 from stall_then_strike.infra.logs.csv_dialects import BOM, as_written
 from stall_then_strike.infra.logs.run_files import day_files, read_whole
-from stall_then_strike.types.text import utc_day, utc_iso
+from stall_then_strike.types.text import iso_ns, utc_day, utc_iso
 
 _STAMP: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z,")
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _STAMP_CHARS: Final = 27
 
 _Row = TypeVar("_Row", "DecisionLine", "OrderLine", "TradeLine")
@@ -230,12 +228,6 @@ class LogReader:
             self.notes.append(text)
 
 
-def stamp_ns(text: str) -> int:
-    """Nanoseconds since the Unix epoch of an ISO 8601 stamp with its offset. Raises ValueError."""
-    moment = datetime.fromisoformat(text)
-    return (moment - _EPOCH) // timedelta(microseconds=1) * 1_000
-
-
 def _stamp_of(row: DecisionLine | OrderLine | TradeLine) -> int:
     return row.ts_ns
 
@@ -254,7 +246,7 @@ def _maybe(cell: str) -> Decimal | None:
 def _decision(cells: Sequence[str]) -> DecisionLine:
     ts, age, spread, inventory, kind, bid, ask, actions, reason = cells
     return DecisionLine(
-        ts_ns=stamp_ns(ts),
+        ts_ns=iso_ns(ts),
         best_age_ms=int(age),
         spread_ticks=int(spread),
         inventory=_number(inventory),
@@ -269,7 +261,7 @@ def _decision(cells: Sequence[str]) -> DecisionLine:
 def _order(cells: Sequence[str]) -> OrderLine:
     ts, action, order_id, client_order_id, side, price, size, tif, ttl_ms, tag, reason = cells
     return OrderLine(
-        ts_ns=stamp_ns(ts),
+        ts_ns=iso_ns(ts),
         action=action,
         order_id=order_id,
         client_order_id=client_order_id,
@@ -286,7 +278,7 @@ def _order(cells: Sequence[str]) -> OrderLine:
 def _trade(cells: Sequence[str]) -> TradeLine:
     ts, order_id, side, price, size, fee, _, tag, pnl, pnl_cum, inventory_after = cells
     return TradeLine(
-        ts_ns=stamp_ns(ts),
+        ts_ns=iso_ns(ts),
         order_id=order_id,
         side=side,
         price=_number(price),

@@ -132,6 +132,11 @@ def is_held(folder: Path) -> bool:
     return False
 
 
+def newest_of(runs: Sequence[Run]) -> Run | None:
+    """The newest with rows: one that failed at its start has none. Without any, the newest; None if there is none."""
+    return next((run for run in reversed(runs) if run.has_rows), runs[-1] if runs else None)
+
+
 class RunList:
     """The runs of a log folder, or the one of a run's own folder; the records are read once."""
 
@@ -155,8 +160,8 @@ class RunList:
 
     @property
     def newest(self) -> Run | None:
-        """The newest with rows; without any, the newest; None if there is none."""
-        return next((run for run in reversed(self.all) if run.has_rows), self.all[-1] if self.all else None)
+        """As :func:`newest_of` says."""
+        return newest_of(self.all)
 
     @property
     def _linked(self) -> Run | None:

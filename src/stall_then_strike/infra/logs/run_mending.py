@@ -18,12 +18,11 @@ from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.infra.logging_structured import TradeLogger
 from stall_then_strike.infra.logs.csv_mending import drop_cut_rows, missing_trades
-from stall_then_strike.infra.logs.log_reader import stamp_ns
 from stall_then_strike.infra.logs.run_files import day_files
 from stall_then_strike.infra.logs.run_list import Run, RunList, folder_held
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import ConfigError, JournalError, LogError
-from stall_then_strike.types.text import utc_iso
+from stall_then_strike.types.text import iso_ns, utc_iso
 
 _DAYS_MENDED: Final = 3
 """How many of the newest trade files may lack something."""
@@ -55,7 +54,7 @@ def mend_last(folder: Path, journal: Path, cfg: AppConfig) -> None:
     if run.record is not None:
         cfg = load_app_config(run.files.settings)
         before = [one for one in RunList(run.files.folder.parent).all if _is_before(one, run)][-1:]
-    from_ns = min((stamp_ns(one.record.started) for one in (*before, run) if one.record is not None), default=0)
+    from_ns = min((iso_ns(one.record.started) for one in (*before, run) if one.record is not None), default=0)
     _mend(run, journal, cfg, before, from_ns)
 
 
@@ -91,7 +90,7 @@ def _mended(run: Run, journal: Path, cfg: AppConfig, before: Sequence[Run], from
         raise LogError(f"{folder} cannot be read: {error.strerror}") from error
     drop_cut_rows(path for _, path in newest)
     if newest:
-        from_ns = max(from_ns, stamp_ns(f"{newest[-1][0]}T000000Z") - _DAYS_MENDED * _DAY_NS)
+        from_ns = max(from_ns, iso_ns(f"{newest[-1][0]}T000000Z") - _DAYS_MENDED * _DAY_NS)
     with JournalReader.open(journal) as reader:
         fills = [fill.row for fill in reader.of(unit.product_code).fills(from_ns)]
     folders = [folder, *(one.files.of(unit.product_code) for one in before)]

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from stall_then_strike.infra.logs.log_reader import stamp_ns
 from stall_then_strike.types.dto import NS_PER_S
-from stall_then_strike.types.text import utc_iso
+from stall_then_strike.types.text import iso_ns, utc_iso
 
 _LINE: Final = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d\.\d{3})Z \| (\w+) *\| (.*)")
 _STAMP_CHARS: Final = 23
@@ -63,4 +62,4 @@ def _within(lines: Iterator[str], first: str, last: str) -> Iterator[RuntimeLine
     for line in lines:
         if first <= line[:_STAMP_CHARS] < last and line.endswith("\n") and (match := _LINE.match(line)):
             day, clock, level, text = match.groups()
-            yield RuntimeLine(ts_ns=stamp_ns(f"{day}T{clock}000Z"), level=level, text=text.rstrip())
+            yield RuntimeLine(ts_ns=iso_ns(f"{day}T{clock}000Z"), level=level, text=text.rstrip())

@@ -12,7 +12,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -25,10 +25,9 @@ from stall_then_strike.infra.logs.run_files import KINDS, day_files, read_whole
 from stall_then_strike.types.dto import NS_PER_S, Reason, Side
 from stall_then_strike.types.errors import StallThenStrikeError
 from stall_then_strike.types.instrument import Instrument, Lots, Money, Ticks
-from stall_then_strike.types.text import utc_day
+from stall_then_strike.types.text import iso_ns, utc_day
 
 _STAMP: Final = "%Y-%m-%dT%H:%M:%S%.fZ"
-_US: Final = 1_000
 
 
 class ReportInputError(StallThenStrikeError):
@@ -134,15 +133,6 @@ def read_log_rows(folders: Sequence[Path], units: Instrument, span: tuple[int, i
     )
 
 
-def stamp_ns(text: str) -> int:
-    """The logs' ``2026-11-21T07:30:13.123456Z`` in nanoseconds. Raises ValueError."""
-    if not text.endswith("Z"):
-        raise ValueError(f"{text!r} is not a stamp in UTC")
-    moment = datetime.fromisoformat(text)
-    whole = moment.replace(microsecond=0)
-    return int(whole.timestamp()) * NS_PER_S + moment.microsecond * _US
-
-
 # --- Trades -----------------------------------------------------------------------------------------------------------
 
 
@@ -165,7 +155,7 @@ def _fill(cells: list[str], units: Instrument) -> Fill:
     """Read one row. Raises ValueError if it is incomplete."""
     ts, order_id, side, price, size, fee, _strategy, tag, pnl, pnl_cum, inventory = cells
     return Fill(
-        ts_ns=stamp_ns(ts),
+        ts_ns=iso_ns(ts),
         order_id=order_id,
         side=Side(side),
         price=units.to_ticks(price),

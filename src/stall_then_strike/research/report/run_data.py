@@ -46,11 +46,10 @@ from stall_then_strike.research.figures.profit import (
     split,
 )
 from stall_then_strike.sim.paper import PAPER_PREFIX
-from stall_then_strike.tapes.tape_reader import stamp_ns
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S, Fact, OrderMemo
 from stall_then_strike.types.errors import JournalError
 from stall_then_strike.types.instrument import Instrument
-from stall_then_strike.types.text import utc_day
+from stall_then_strike.types.text import iso_ns, utc_day
 from stall_then_strike.venues.venue_rules import venue_rules
 
 HORIZONS_NS: Final = (0, 100 * NS_PER_MS, NS_PER_S, 5 * NS_PER_S, 10 * NS_PER_S, 60 * NS_PER_S)
@@ -121,9 +120,10 @@ class RunFigures:
     def seconds(self) -> float:
         """Seconds from the first row to the last; of several runs, those in which they ran."""
         records = [run.record for run in self.runs]
-        known = [one for one in records if one is not None and one.first_row and one.last_row]
-        if len(known) == len(self.runs) > 1:
-            return sum(stamp_ns(one.last_row or "", 0) - stamp_ns(one.first_row or "", 0) for one in known) / NS_PER_S
+        known = [(one.first_row, one.last_row) for one in records if one is not None]
+        spans = [iso_ns(last) - iso_ns(first) for first, last in known if first and last]
+        if len(spans) == len(self.runs) > 1:
+            return sum(spans) / NS_PER_S
         return (self.rows.last_ns - self.rows.first_ns) / NS_PER_S
 
     @property

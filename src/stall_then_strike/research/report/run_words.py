@@ -16,9 +16,8 @@ from stall_then_strike.research.report.labels import Labels
 from stall_then_strike.research.report.run_charts import fills_drawn, horizon_text
 from stall_then_strike.research.report.run_data import HORIZONS_NS, SPLIT_HORIZON_NS, AccountFigures, RunFigures
 from stall_then_strike.tapes.tape_files import DERIVED
-from stall_then_strike.tapes.tape_reader import stamp_ns
 from stall_then_strike.types.dto import NS_PER_S
-from stall_then_strike.types.text import plain
+from stall_then_strike.types.text import iso_ns, plain
 
 MARKETS: Final = (REAL, DERIVED, GENERATED, UNKNOWN)
 
@@ -253,11 +252,11 @@ def _run_text(run: Run, say: Labels) -> str:
     record = run.record
     if record is None:
         return say("run_unknown")
-    began = say.moment(stamp_ns(record.started, 0))
+    began = say.moment(iso_ns(record.started))
     if record.ended is None:
         end = say("run_goes_on" if run.is_running else "run_killed")
     else:
-        end = say("run_ended", ended=say.moment(stamp_ns(record.ended, 0)), zone=say.zone, why=record.end or "?")
+        end = say("run_ended", ended=say.moment(iso_ns(record.ended)), zone=say.zone, why=record.end or "?")
     return say(
         "run_known",
         run=run.name,

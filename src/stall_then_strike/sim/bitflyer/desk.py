@@ -44,6 +44,8 @@ NO_MARGIN: Final = "Margin amount is insufficient for this order."
 Span = tuple[int, int]
 """Shortest and longest delay, nanoseconds of venue time."""
 
+_PRICE_BAND: Final = Fraction(1, 2)
+"""Largest distance of a limit price from the mid, as a fraction of the mid."""
 _ID_CYCLE: Final = 1_000_000
 _ID_STEP: Final = 414_977
 _LATEST_S: Final = 1.0
@@ -131,14 +133,12 @@ class OrderDesk:
         *,
         rng: Random,
         delays: Delays,
-        price_band: Fraction,
     ) -> None:
-        """``price_band`` is the largest distance of a limit price from the mid, as a fraction of the mid."""
+        """Start with no orders."""
         self._market = market
         self._accounts = accounts
         self._agenda = agenda
         self._rng = rng
-        self._band = price_band
         self._wire = PrivateWire(market.instrument)
         self._ids_issued = rng.randrange(_ID_CYCLE)
         self._rows_issued = 2_000_000_000 + rng.randrange(100_000_000)
@@ -149,13 +149,15 @@ class OrderDesk:
         """May be changed at any time; requests under way keep their delay."""
         self.mishaps: Mishaps | None = None
         """None, the default: nothing goes wrong."""
+        self.refusal: Refusal | None = None
+        """If given, every order is refused with it."""
         self.counters = DeskCounters()
 
     # --- requests ---------------------------------------------------------------------------------------------------
 
     def place(self, now_ns: int, account: Account, ticket: Ticket) -> OrderId | Refusal:
         """Accept an order and return its acceptance id, or return why it is refused."""
-        refusal = self._refusal(now_ns, account, ticket)
+        refusal = self.refusal or self._refusal(now_ns, account, ticket)
         if refusal is not None:
             self.counters.refused += 1
             return refusal
@@ -231,9 +233,9 @@ class OrderDesk:
         if not self._takes_orders(ticket.time_in_force):
             return Refusal(status=-204, message="The market state is closed.")
         mid = self._market.mid()
-        if ticket.price is not None and ticket.price < mid * (1 - self._band):
+        if ticket.price is not None and ticket.price < mid * (1 - _PRICE_BAND):
             return Refusal(status=-106, message="The price is too low.")
-        if ticket.price is not None and ticket.price > mid * (1 + self._band):
+        if ticket.price is not None and ticket.price > mid * (1 + _PRICE_BAND):
             return Refusal(status=-107, message="The price is too high.")
         if meets_own(self._market.engine, Owner(account.name), ticket.side, ticket.price, ticket.size):
             return Refusal(status=-159, message="Self trade: an own order would match.")

@@ -1,6 +1,6 @@
 """API keys and their signatures: who sent a request, and is it permitted?
 
-Pure: headers, text and the time in; an :class:`ApiKey` out, or :class:`AuthRefused`.
+Pure: headers, text and the time in; an :class:`ApiKey` out, or :class:`KeyRefused`.
 
 Venue facts. REST: HMAC-SHA256 in hex over timestamp + METHOD + path with its query as sent + raw body; the format of
 the timestamp is hardly checked, the allowed skew is not documented (API documentation; clients in use). A missing
@@ -55,7 +55,7 @@ class ApiKey:
     permissions: frozenset[str] = frozenset(PERMISSIONS)
 
 
-class AuthRefused(Exception):
+class KeyRefused(Exception):
     """The sender is unknown or not permitted. ``status`` is the venue's number; REST answers it with HTTP 401."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -81,12 +81,12 @@ class Keyring:
         return sorted({key.account for key in self._keys.values()})
 
     def check_rest(self, headers: Mapping[str, str], *, method: str, target: str, body: bytes, now_ns: int) -> ApiKey:
-        """The key that signed a request. ``target`` is the path and query as received. Raises AuthRefused."""
+        """The key that signed a request. ``target`` is the path and query as received. Raises KeyRefused."""
         given: dict[str, str] = {}
         for name in ("ACCESS-KEY", "ACCESS-TIMESTAMP", "ACCESS-SIGN"):
             value = headers.get(name)
             if not value:
-                raise AuthRefused(-500, f"{name} header is required")
+                raise KeyRefused(-500, f"{name} header is required")
             given[name] = value
         key = self._find(given["ACCESS-KEY"])
         timestamp = given["ACCESS-TIMESTAMP"]
@@ -95,11 +95,11 @@ class Keyring:
         _check_signature(key, signed, given["ACCESS-SIGN"])
         path = target.partition("?")[0]
         if path not in key.permissions:
-            raise AuthRefused(-503, "Permission denied")
+            raise KeyRefused(-503, "Permission denied")
         return key
 
     def check_realtime(self, params: Any, now_ns: int) -> ApiKey:
-        """The key that logs in on a socket. Raises ValueError for malformed parameters, and AuthRefused."""
+        """The key that logs in on a socket. Raises ValueError for malformed parameters, and KeyRefused."""
         if not isinstance(params, dict):
             raise ValueError("params is not an object")
         name, timestamp, nonce, signature = (params.get(n) for n in ("api_key", "timestamp", "nonce", "signature"))
@@ -113,26 +113,26 @@ class Keyring:
         self._check_skew(str(timestamp), now_ns)
         _check_signature(key, f"{timestamp}{nonce}".encode(), signature)
         if EVENTS_PERMISSION not in key.permissions:
-            raise AuthRefused(-503, "Permission denied")
+            raise KeyRefused(-503, "Permission denied")
         return key
 
     def _find(self, name: str) -> ApiKey:
         key = self._keys.get(name)
         if key is None:
-            raise AuthRefused(-501, "Key not found")
+            raise KeyRefused(-501, "Key not found")
         return key
 
     def _check_skew(self, timestamp: str, now_ns: int) -> None:
         if self.max_skew_ns is None:
             return
         if not timestamp.isascii() or not timestamp.isdigit():
-            raise AuthRefused(-504, "ACCESS-TIMESTAMP is not a Unix time")
+            raise KeyRefused(-504, "ACCESS-TIMESTAMP is not a Unix time")
         unit_ns = NS_PER_S if len(timestamp) <= _SECONDS_DIGITS else NS_PER_MS
         if abs(int(timestamp) * unit_ns - now_ns - self.skew_ns) > self.max_skew_ns:
-            raise AuthRefused(-504, "Timestamp is too far from the server's time")
+            raise KeyRefused(-504, "Timestamp is too far from the server's time")
 
 
 def _check_signature(key: ApiKey, signed: bytes, signature: str) -> None:
     expected = hmac.new(key.secret.encode(), signed, sha256).hexdigest()
     if not hmac.compare_digest(expected.encode(), signature.encode()):
-        raise AuthRefused(-502, "Invalid signature")
+        raise KeyRefused(-502, "Invalid signature")

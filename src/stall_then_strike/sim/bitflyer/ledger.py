@@ -39,15 +39,12 @@ KEPT_S: Final = 600
 class Rounding(StrEnum):
     """How an amount is rounded to whole yen."""
 
-    NEAREST = "nearest"
     DOWN = "down"
     """Against the account."""
     TO_ZERO = "to zero"
 
     def whole(self, amount: int, one: int) -> int:
         """The amount rounded to a multiple of ``one``."""
-        if self is Rounding.NEAREST:
-            return (2 * amount + one) // (2 * one) * one
         if self is Rounding.TO_ZERO and amount < 0:
             return -(-amount // one * one)
         return amount // one * one

@@ -21,7 +21,7 @@ from itertools import islice
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
-from stall_then_strike.sim.bitflyer.keys import ApiKey, AuthRefused
+from stall_then_strike.sim.bitflyer.keys import ApiKey, KeyRefused
 from stall_then_strike.sim.bitflyer.limits import AddressCalls, Reading
 from stall_then_strike.sim.bitflyer.private_venue import PrivateVenue
 from stall_then_strike.sim.bitflyer.private_wire import LISTS, Number, PrivateWire, Row, to_json
@@ -130,7 +130,7 @@ class PrivateRest:
                 key = self._venue.keyring.check_rest(
                     call.headers, method=call.method, target=call.target, body=call.body, now_ns=now_ns
                 )
-            except AuthRefused as no:
+            except KeyRefused as no:
                 answer = _error(Refusal(status=no.status, message=no.message, http_status=401))
                 answer = _with(answer, address)
             else:

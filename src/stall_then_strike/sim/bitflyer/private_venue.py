@@ -17,13 +17,12 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from fractions import Fraction
 from functools import partial
 from random import Random
 from typing import Any, Final
 
 from stall_then_strike.sim.bitflyer.desk import Delays, OrderDesk
-from stall_then_strike.sim.bitflyer.keys import ApiKey, AuthRefused, Keyring
+from stall_then_strike.sim.bitflyer.keys import ApiKey, KeyRefused, Keyring
 from stall_then_strike.sim.bitflyer.ledger import Ledger, LedgerState, Rounding, Yen
 from stall_then_strike.sim.bitflyer.limits import AccountCalls, Limits
 from stall_then_strike.sim.bitflyer.rpc import INVALID_PARAMS, RpcError
@@ -54,8 +53,6 @@ class PrivateSettings:
     delays: Delays = field(default_factory=Delays)
     limits: Limits = field(default_factory=Limits)
     calendar: Calendar = field(default_factory=Calendar)
-    price_band: Fraction = Fraction(1, 2)
-    """Largest distance of a limit price from the mid, as a fraction of the mid."""
     max_skew_ns: int | None = None
     """How far a request's timestamp may be off; None for any."""
     shown_yen: Rounding | None = None
@@ -105,7 +102,6 @@ class PrivateVenue:
             self._agenda,
             rng=Random(f"desk {self.settings.seed}" + ("" if beside is None else f" {code}")),
             delays=self.settings.delays,
-            price_band=self.settings.price_band,
         )
         self._calendar = self.settings.calendar
         self._breaker = None if self._calendar.breaker is None else Breaker(self._calendar.breaker)
@@ -151,7 +147,7 @@ class PrivateVenue:
             return self.keyring.check_realtime(params, now_ns).account
         except ValueError as error:
             raise RpcError(INVALID_PARAMS, f"Invalid params: {error}") from error
-        except AuthRefused as error:
+        except KeyRefused as error:
             raise RpcError(error.status, error.message) from error
 
     def answer_delay_ns(self) -> int:

@@ -10,8 +10,8 @@ import pytest
 
 import stall_then_strike.app.web as web
 from stall_then_strike.app.control.verbs import Verb
+from stall_then_strike.app.view.grades import Grade
 from stall_then_strike.app.web.drawing.console_words import TEXTS, Words, language_of
-from stall_then_strike.app.web.drawing.gauges import Grade
 from stall_then_strike.types.dto import Reason
 
 SOURCES = "\n".join(

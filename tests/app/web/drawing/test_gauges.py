@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from stall_then_strike.app.view.grades import Grade
 from stall_then_strike.app.view.snapshot import BudgetUse, Halt, Snapshot
 from stall_then_strike.app.web.drawing.console_words import Words
 from stall_then_strike.app.web.drawing.gauges import (
-    Grade,
     account_gauges,
     beat_line,
     health_lines,

@@ -5,33 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from enum import StrEnum
 from typing import Final
 
 from stall_then_strike.app.view.amounts import UNKNOWN, micros, millis, price
+from stall_then_strike.app.view.grades import Grade, graded
 from stall_then_strike.app.view.snapshot import InstrumentSnapshot, Snapshot
 from stall_then_strike.app.web.drawing.console_words import Words
 from stall_then_strike.app.web.poller import Seen
 from stall_then_strike.types.dto import NS_PER_S, BoardState, BookStatus, Health
 from stall_then_strike.types.text import money, plain, utc_clock
 
-_WARN_AT: Final = 0.5
-_BAD_AT: Final = 0.8
-"""Shares of a limit, as on the panel."""
-
-
 _LATE_NS: Final = 7 * NS_PER_S
 """Longer than the longest pause between two questions: the daemon hangs."""
-
-
-class Grade(StrEnum):
-    """How good a figure is; always told by a sign and a word as well as by a colour."""
-
-    GOOD = "good"
-    WARN = "warn"
-    BAD = "bad"
-    NONE = "none"
-    """Neither."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +68,7 @@ def account_gauges(run: Snapshot, words: Words) -> Iterator[Gauge]:
         value=f"{money(day.pnl)} {run.quote}",
         note=f"{words('day.realised', money=money(day.realised))} · {_limit(run.pnl_limit, words)}",
         share=loss,
-        grade=_graded(loss),
+        grade=graded(loss),
     )
     fall = _share(day.drawdown, run.drawdown_limit)
     yield Gauge(
@@ -91,7 +76,7 @@ def account_gauges(run: Snapshot, words: Words) -> Iterator[Gauge]:
         value=f"{money(day.drawdown)} {run.quote}",
         note=_limit(run.drawdown_limit, words),
         share=fall,
-        grade=_graded(fall),
+        grade=graded(fall),
     )
     for name, one in run.named:
         held = _share(abs(one.position), one.max_position)
@@ -102,7 +87,7 @@ def account_gauges(run: Snapshot, words: Words) -> Iterator[Gauge]:
             value=f"{one.position:+f} {one.base}" if one.position else f"0 {one.base}",
             note=f"{average} · {limit}",
             share=held,
-            grade=_graded(held),
+            grade=graded(held),
         )
 
 
@@ -119,7 +104,7 @@ def limit_gauges(run: Snapshot, words: Words) -> Iterator[Gauge]:
             value=f"{use.used:,}/{use.limit:,}",
             note=note,
             share=share,
-            grade=Grade.BAD if not is_free else _graded(share),
+            grade=Grade.BAD if not is_free else graded(share),
         )
 
 
@@ -201,12 +186,6 @@ def _account(run: Snapshot, words: Words) -> Iterator[Line]:
 
 def _share(value: Decimal, limit: Decimal | None) -> float | None:
     return None if not limit else min(1.0, max(0.0, float(value / limit)))
-
-
-def _graded(share: float | None) -> Grade:
-    if share is None:
-        return Grade.NONE
-    return Grade.GOOD if share < _WARN_AT else Grade.WARN if share < _BAD_AT else Grade.BAD
 
 
 def _limit(limit: Decimal | None, words: Words) -> str:

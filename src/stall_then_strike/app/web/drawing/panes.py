@@ -9,9 +9,10 @@ from urllib.parse import urlencode
 
 from stall_then_strike import __version__
 from stall_then_strike.app.view.amounts import price, span
+from stall_then_strike.app.view.grades import Grade
 from stall_then_strike.app.view.snapshot import DecisionLine, InstrumentSnapshot, Level, Snapshot
 from stall_then_strike.app.web.drawing.console_words import Words
-from stall_then_strike.app.web.drawing.gauges import Gauge, Grade, Line, state_of
+from stall_then_strike.app.web.drawing.gauges import Gauge, Line, state_of
 from stall_then_strike.app.web.drawing.markup import Html, joined, table, tag
 from stall_then_strike.app.web.poller import Seen
 from stall_then_strike.infra.logs.runtime_reader import RuntimeLine

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from stall_then_strike.app.view.grades import Grade
 from stall_then_strike.app.web.drawing.console_words import Words
-from stall_then_strike.app.web.drawing.gauges import Grade
 from stall_then_strike.app.web.drawing.markup import Html, joined, tag
 from stall_then_strike.app.web.drawing.panes import card, sign
 

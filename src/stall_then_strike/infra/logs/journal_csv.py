@@ -17,7 +17,7 @@ _Value = TypeVar("_Value")
 Columns = Mapping[str, Callable[[_Value, Instrument], str]]
 """Names of columns, and how their texts are made."""
 
-_ORDER: Final[Columns[OrderMemo]] = {
+ORDERS: Final[Columns[OrderMemo]] = {
     "sent": lambda order, units: utc_iso(order.sent_ns),
     "client_order_id": lambda order, units: order.client_order_id,
     "order_id": lambda order, units: order.order_id or "",
@@ -34,7 +34,7 @@ _ORDER: Final[Columns[OrderMemo]] = {
     "cancel_reason": lambda order, units: "" if order.cancel_reason is None else order.cancel_reason.label,
     "cancel_sent": lambda order, units: "" if order.cancel_sent_ns is None else utc_iso(order.cancel_sent_ns),
 }
-_FILL: Final[Columns[BookedFill]] = {
+FILLS: Final[Columns[BookedFill]] = {
     "ts": lambda fill, units: utc_iso(fill.row.ts_ns),
     "exec_id": lambda fill, units: str(fill.exec_id),
     "client_order_id": lambda fill, units: fill.client_order_id or "",
@@ -48,7 +48,7 @@ _FILL: Final[Columns[BookedFill]] = {
     "pnl_cum_jpy": lambda fill, units: plain(units.amount(fill.row.pnl_cum_jpy)),
     "inventory_after": lambda fill, units: plain(units.size(fill.row.inventory_after)),
 }
-_FACT: Final[Columns[Fact]] = {
+FACTS: Final[Columns[Fact]] = {
     "ts": lambda fact, units: utc_iso(fact.ts_ns),
     "what": lambda fact, units: fact.what,
     "client_order_id": lambda fact, units: fact.client_order_id or "",
@@ -64,9 +64,9 @@ def export(reader: JournalReader, units: Instrument, folder: Path) -> dict[str, 
     """
     folder.mkdir(parents=True, exist_ok=True)
     return {
-        "orders.csv": _write(folder / "orders.csv", _ORDER, reader.orders(), units),
-        "fills.csv": _write(folder / "fills.csv", _FILL, reader.fills(), units),
-        "facts.csv": _write(folder / "facts.csv", _FACT, reader.facts(), units),
+        "orders.csv": _write(folder / "orders.csv", ORDERS, reader.orders(), units),
+        "fills.csv": _write(folder / "fills.csv", FILLS, reader.fills(), units),
+        "facts.csv": _write(folder / "facts.csv", FACTS, reader.facts(), units),
     }
 
 
