@@ -116,13 +116,32 @@ async def test_many_viewers_cost_the_daemon_what_one_costs(tmp_path: Path) -> No
                     task.cancel()
 
 
-async def test_a_daemon_of_another_version_is_told(tmp_path: Path) -> None:
-    daemon, logs = Daemon(), tmp_path / "logs"
+class OtherDaemon(Daemon):
+    """One of another version."""
 
-    async def other(request: web.Request) -> web.Response:
+    async def status(self, request: web.Request) -> web.Response:
         return web.json_response({"version": "9.1", "text": "up", "snapshot": {"ts_ns": "never"}})
 
-    daemon.status = other  # type: ignore[method-assign]
+
+class SpeechlessDaemon(Daemon):
+    """One that refuses without a word."""
+
+    async def status(self, request: web.Request) -> web.Response:
+        return web.Response(status=503)
+
+
+async def test_a_refusal_without_a_word_is_no_answer(tmp_path: Path) -> None:
+    path = tmp_path / "control.sock"
+    async with SpeechlessDaemon().at(path):
+        poller = Poller(lambda: path, lambda: True, SystemClock())
+        asking = asyncio.create_task(poller.run())
+        await until(lambda: poller.seen.number > 0)
+        asking.cancel()
+    assert poller.seen.problem == "no answer"
+
+
+async def test_a_daemon_of_another_version_is_told(tmp_path: Path) -> None:
+    daemon, logs = OtherDaemon(), tmp_path / "logs"
     with RunFolder(logs, AppConfig(), "paper", "https://v") as run:
         async with daemon.at(run.files.socket):
             plain = await asyncio.to_thread(sent, "ctl", "status", "--log-dir", logs)
