@@ -33,7 +33,7 @@ class _Tape:
         self.state = "RUNNING"
         self.messages: list[Message] = []
         self.calm = self.rng.choice((0.9, 0.97, 1)) if is_calm else self.rng.random()
-        self.pauses = self.rng.choice(((0, 1, 5, 20, 60), (0, 5, 25, 100, 300))) if is_calm else PAUSES
+        self.pauses = self.rng.choice(((0, 1, 5, 20, 60), (5, 100, 300, 600))) if is_calm else PAUSES
 
     def size(self) -> float:
         return self.rng.choice((0.001, 0.002, 0.01, 0.5, round(self.rng.random() / 100 + 1e-8, 8)))
