@@ -582,12 +582,15 @@ def test_orders_that_were_never_seen_are_not_refused() -> None:
     assert (desk.core.orders.any_live, desk.core.halted) == (False, None)
 
 
-def test_execution_of_more_than_its_order_has_left_counts_once_it_is_listed() -> None:
+@pytest.mark.parametrize("is_early", [False, True], ids=["of a known order", "before its answer"])
+def test_execution_of_more_than_its_order_has_left_counts_once_it_is_listed(is_early: bool) -> None:
     """A14: a false size is not closed by an order of that size."""
     desk = settled_desk()
-    bid, ask = struck(desk)
+    bid, ask = struck(desk, accept=not is_early)
     false = fill(BUY, 10_049, 1_000 * MIN, exec_id=7, name=None, order_id=f"V-{bid.client_order_id}", ms=desk.ms + 10)
     desk.feed(false, desk.ms + 10)
+    if is_early:
+        desk.accept(desk.ms + 20, bid.client_order_id, ask.client_order_id)
     desk.board(desk.ms + 50, 9_000, 9_100)
     desk.cancelled(desk.ms + 10, bid.client_order_id, ask.client_order_id)
     desk.wait(desk.ms + 1_500, alive_ms=50)

@@ -353,12 +353,15 @@ class Core:
             self._on_venue(event, now)
 
     def _on_fill(self, fill: FillEvent, now: int) -> None:
-        """Apply a fill that the venue told."""
-        account = self.account
-        if account is None or not account.is_doubtful(fill):
+        """Apply a fill that the venue told, unless it is doubtful."""
+        if self.account is None:
             self._apply(fill)
-        if account is not None:
-            account.on_told(fill, now)
+            return
+        if doubt := self.orders.doubt(fill):
+            self._on_applied(Applied(order=None, event=fill, anomaly=doubt), now)
+        else:
+            self._apply(fill)
+        self.account.on_told(fill, now)
 
     def _on_venue(
         self,

@@ -426,8 +426,22 @@ class Orders:
             named = self._take_name(order, early)
         if named and order.order_id is not None:
             for waiting in self._early.pop(order.order_id, ()):
-                results.extend(self.apply(waiting))
+                if isinstance(waiting, FillEvent) and (doubt := self.doubt(waiting)):
+                    results.append(Applied(order=None, event=waiting, anomaly=doubt))
+                else:
+                    results.extend(self.apply(waiting))
         return results
+
+    def doubt(self, fill: FillEvent) -> str:
+        """Why a fill that a channel tells of must not count before a list shows it; empty if it may.
+
+        It is of more than its order has left: a false size would be closed by an order of that size.
+        """
+        order = None if fill.order_id is None else self.by_id(fill.order_id)
+        if order is None or fill.size <= order.remaining or self.is_counted(fill.exec_id):
+            return ""
+        name = order.client_order_id
+        return f"execution {fill.exec_id} is of more than order {name} has left: it counts once it is listed"
 
     def _find(self, event: OrderEvent | FillEvent) -> Order | None:
         name = event.client_order_id

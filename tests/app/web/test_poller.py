@@ -116,13 +116,38 @@ async def test_many_viewers_cost_the_daemon_what_one_costs(tmp_path: Path) -> No
                     task.cancel()
 
 
+class OtherDaemon(Daemon):
+    """One that answers something else."""
+
+    def __init__(self, answer: object) -> None:
+        super().__init__()
+        self.answer = answer
+
+    async def status(self, request: web.Request) -> web.Response:
+        self.asked += 1
+        return web.json_response(self.answer)
+
+
+class SpeechlessDaemon(Daemon):
+    """One that refuses without a word."""
+
+    async def status(self, request: web.Request) -> web.Response:
+        return web.Response(status=503)
+
+
+async def test_a_refusal_without_a_word_is_no_answer(tmp_path: Path) -> None:
+    path = tmp_path / "control.sock"
+    async with SpeechlessDaemon().at(path):
+        poller = Poller(lambda: path, lambda: True, SystemClock())
+        asking = asyncio.create_task(poller.run())
+        await until(lambda: poller.seen.number > 0)
+        asking.cancel()
+    assert poller.seen.problem == "no answer"
+
+
 async def test_a_daemon_of_another_version_is_told(tmp_path: Path) -> None:
-    daemon, logs = Daemon(), tmp_path / "logs"
-
-    async def other(request: web.Request) -> web.Response:
-        return web.json_response({"version": "9.1", "text": "up", "snapshot": {"ts_ns": "never"}})
-
-    daemon.status = other  # type: ignore[method-assign]
+    answer = {"version": "9.1", "text": "up", "snapshot": {"ts_ns": "never"}}
+    daemon, logs = OtherDaemon(answer), tmp_path / "logs"
     with RunFolder(logs, AppConfig(), "paper", "https://v") as run:
         async with daemon.at(run.files.socket):
             plain = await asyncio.to_thread(sent, "ctl", "status", "--log-dir", logs)
@@ -143,14 +168,8 @@ async def test_a_daemon_of_another_version_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("answer", [{"text": "", "snapshot": {"ts_ns": "never"}}, [], None])
 async def test_a_daemon_that_answers_nonsense_is_told(tmp_path: Path, answer: object) -> None:
-    daemon, logs = Daemon(), tmp_path / "logs"
+    daemon, logs = OtherDaemon(answer), tmp_path / "logs"
     logs.mkdir()
-
-    async def nonsense(request: web.Request) -> web.Response:
-        daemon.asked += 1
-        return web.json_response(answer)
-
-    daemon.status = nonsense  # type: ignore[method-assign]
     async with daemon.at(logs / "control.sock"):
         with console(logs, tmp_path / "console") as shown:
             asked = daemon.asked

@@ -213,6 +213,14 @@ def test_a_strike_needs_room_for_cancels_that_may_go_one_by_one() -> None:
     assert budget.strike_at_ns(0, 4, Lots(MIN)) == NS_PER_S + ON_THE_WAY_NS
 
 
+@pytest.mark.parametrize(("used", "may_go"), [(10, 40), (13, 30), (14, 15), (15, 0)])
+def test_many_cancels_in_batches_leave_calls_for_the_close(used: int, may_go: int) -> None:
+    """D8: of forty orders, fifteen to a call."""
+    budget = Budget([Limit(name="calls", most=20, window_ns=NS_PER_S, send=1, cancel=1)], batch=15)
+    budget.spend_cancel(0, 15 * used)
+    assert budget.cancellable(0, 40) == may_go
+
+
 def test_exits_and_queries_leave_room_for_calls_made_elsewhere() -> None:
     budget = Budget([Limit(name="calls", most=20, window_ns=NS_PER_S, reserve=4, elsewhere=5, send=1, query=1)])
     assert budget.may_ask(0, 11, urgent=False)

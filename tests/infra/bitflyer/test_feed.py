@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -343,6 +344,32 @@ def test_no_message_of_any_shape_raises(message: Any) -> None:
     feed.on_message(data(SNAPSHOT, WHOLE), 1)
     feed.on_message(message, 2)
     assert all(lots > 0 for side in Side for _, lots in feed.board.levels(side))
+
+
+NUMBER = st.sampled_from([0, 0.0, 1, 1.0, 2, 100, 102.0, 105.0, 10**400, 1e9, 0.5, -1, -0.0, True, False, None, "1"])
+LEVELS = st.lists(st.builds(lambda price, size: {"price": price, "size": size}, NUMBER, NUMBER), max_size=4)
+DELTA = st.fixed_dictionaries({"mid_price": NUMBER, "bids": LEVELS, "asks": LEVELS})
+
+
+@given(st.lists(DELTA | DELTA.map(lambda delta: {**delta, "more": [delta]}) | JSON, max_size=4))
+def test_board_message_means_the_same_however_it_is_written(contents: list[Any]) -> None:
+    """One that begins as the venue's do is read in its form at once, others by way of plain objects."""
+    feeds = [MarketFeed(AppConfig()) for _ in range(3)]
+    for feed in feeds:
+        feed.on_text(frame(SNAPSHOT, WHOLE), 1)
+    for content in contents:
+        text = json.dumps(data(BOARD, content), separators=(",", ":"))
+        events = [feed.on_text(wire, 2) for feed, wire in zip(feeds, (text, text.encode(), " " + text), strict=True)]
+        assert events[0] == events[1] == events[2]
+    assert feeds[0].statistics() == feeds[1].statistics() == feeds[2].statistics()
+    assert list(feeds[0].board) == list(feeds[1].board) == list(feeds[2].board)
+
+
+@pytest.mark.parametrize("more", ['"\\ud800"', '"\ud800"', "[" * 100_000], ids=["escape", "surrogate", "depth"])
+def test_what_no_parser_takes_in_a_board_message_is_refused(feed: MarketFeed, more: str) -> None:
+    text = frame(BOARD, {"mid_price": 106.0, "bids": [], "asks": []}).decode().replace("[]}", '[],"more":' + more + "}")
+    feed.on_text(text, 2_000)
+    assert dict(feed.statistics().refused) == {"not_json": 1}
 
 
 @given(st.binary(max_size=60) | st.text(max_size=60))

@@ -40,6 +40,19 @@ def test_compiled_replay_equals_the_interpreted_one(seed: int, messages: int, cf
         twins(random_tape(seed, messages), cfg, Path(folder), chunk=chunk).check()
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(
+    seed=st.integers(0, 10**6),
+    messages=st.integers(100, 1_200),
+    cfg=configs(),
+    chunk=st.sampled_from((7, 50, 300, 16_384)),
+)
+def test_messages_are_passed_over_only_if_nothing_follows(seed: int, messages: int, cfg: AppConfig, chunk: int) -> None:
+    """A calm market, in which most messages change nothing."""
+    with tempfile.TemporaryDirectory() as folder:
+        twins(random_tape(seed, messages, is_calm=True), cfg, Path(folder), chunk=chunk).check()
+
+
 def test_days_roll_funding_is_paid_and_quiet_times_are_kept(tmp_path: Path) -> None:
     """A run of several days, with nights without a message."""
     messages, day = [], 86_400 * 10**9

@@ -16,21 +16,24 @@ from tests.market_script import PRODUCT, START_NS, config
 
 MS = 10**6
 MID = 1_000
+PAUSES = (0, 1, 5, 20, 60, 100, 150, 300)
 STATES = ("CLOSED", "PREOPEN", "STARTING", "CIRCUIT BREAK", "NO SUCH STATE")
 
 
 class _Tape:
-    """One market, message by message."""
+    """One market, message by message. In a calm one most messages leave the best prices as they are."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, is_calm: bool) -> None:
         self.rng = random.Random(seed)
+        self.is_calm = is_calm
         self.now = START_NS + self.rng.randrange(10**9)
         self.mid = MID
         self.books: dict[str, dict[int, float]] = {"bids": {}, "asks": {}}
         self.exec_id = 0
         self.state = "RUNNING"
         self.messages: list[Message] = []
-        self.calm = self.rng.random()
+        self.calm = self.rng.choice((0.9, 0.97, 1)) if is_calm else self.rng.random()
+        self.pauses = self.rng.choice(((0, 1, 5, 20, 60), (0, 5, 25, 100, 300))) if is_calm else PAUSES
 
     def size(self) -> float:
         return self.rng.choice((0.001, 0.002, 0.01, 0.5, round(self.rng.random() / 100 + 1e-8, 8)))
@@ -118,23 +121,24 @@ class _Tape:
 
     def step(self) -> None:
         rng = self.rng
-        self.now += rng.choice((0, 1, 5, 20, 60, 100, 150, 300)) * MS + rng.choice((0, 0, 123_457))
+        self.now += rng.choice(self.pauses) * MS + rng.choice((0, 0, 123_457))
+        deltas, trades, tickers, snapshots = (0.8, 0.92, 0.97, 0.99) if self.is_calm else (0.6, 0.8, 0.9, 0.97)
         kind = rng.random()
-        if kind < 0.6:
+        if kind < deltas:
             self.delta()
-        elif kind < 0.8:
+        elif kind < trades:
             self.trades()
-        elif kind < 0.9:
+        elif kind < tickers:
             self.ticker()
-        elif kind < 0.97:
+        elif kind < snapshots:
             self.snapshot()
         else:
             self.odd()
 
 
-def random_tape(seed: int, messages: int) -> list[Message]:
+def random_tape(seed: int, messages: int, *, is_calm: bool = False) -> list[Message]:
     """So many messages, the same for the same seed."""
-    tape = _Tape(seed)
+    tape = _Tape(seed, is_calm=is_calm)
     if seed % 7:
         tape.ticker()
         tape.snapshot()

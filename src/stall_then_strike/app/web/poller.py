@@ -73,7 +73,7 @@ class Poller:
                 raise NoRun(told.text)
             snapshot = snapshot_in(told.content)
         except (NoRun, OtherVersion) as error:
-            other = error.run if isinstance(error, OtherVersion) else ""
-            return Seen(number=number, snapshot=last.snapshot, at_ns=last.at_ns, problem=str(error), other=other)
+            problem, other = str(error) or "no answer", error.run if isinstance(error, OtherVersion) else ""
+            return Seen(number=number, snapshot=last.snapshot, at_ns=last.at_ns, problem=problem, other=other)
         self.tracks.add(snapshot)
         return Seen(number=number, snapshot=snapshot, at_ns=self._clock.now_ns())

@@ -203,19 +203,6 @@ class Account:
         else:
             self._record.note("WARNING", "private channel is down: no quotes until the account is reconciled again")
 
-    def is_doubtful(self, fill: FillEvent) -> bool:
-        """Whether a channel tells of more than an order of ours has left.
-
-        That counts once a list shows it: a false size would be closed by an order of that size.
-        """
-        order = None if fill.order_id is None else self._orders.by_id(fill.order_id)
-        if order is None or fill.size <= order.remaining or self._orders.is_counted(fill.exec_id):
-            return False
-        told = f"execution {fill.exec_id} is of more than order {order.client_order_id} has left"
-        self._record.anomaly(f"{told}: it counts once it is listed")
-        self.rules.alarm(told)
-        return True
-
     def on_told(self, fill: FillEvent, now_ns: int) -> None:
         """The private channel reported a fill, which has just been applied unless it is doubtful."""
         witnesses = self.rules.witnesses
@@ -252,11 +239,12 @@ class Account:
         """Handle fills that the private channel did not report in time."""
         for fill in self.rules.witnesses.overdue(now_ns):
             text = f"only the public channel tells of execution {fill.exec_id} of order {fill.order_id}"
-            if self.rules.witnesses.numbers_agree and not self.is_doubtful(fill):
+            doubt = self._orders.doubt(fill)
+            if self.rules.witnesses.numbers_agree and not doubt:
                 self._record.anomaly(f"{text}: booked")
                 self._untold = self._apply(fill)
             else:
-                self._record.anomaly(f"{text}: asking for the account")
+                self._record.anomaly(f"{text}: {doubt or 'asking for the account'}")
             self.rules.alarm("an execution that the private channel did not tell")
 
     def _look_at_doubt(self, now_ns: int) -> None:

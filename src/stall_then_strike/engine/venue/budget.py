@@ -42,7 +42,9 @@ _EXIT_PAUSE_NS: Final = 5 * NS_PER_S
 """How long exits pause too after a refusal for a limit: each further refusal may increase the penalty."""
 
 _OF_A_STRIKE: Final = 2
+"""Orders."""
 _LEFT_FOR_CLOSES: Final = 5
+"""Calls that the cancels of more orders than these leave."""
 
 
 def strike_gap_ns(used: int, calls: int, share: int, window_ns: int) -> int:
@@ -310,21 +312,24 @@ class Budget:
         spent = ((window, window.rule.sends(1, size)) for window in self._windows)
         return all(window.fits_exits(now_ns, calls) for window, calls in spent if calls)
 
-    def may_cancel(self, now_ns: int, orders: int) -> bool:
-        """Whether this many single cancels fit. They may use the reserve, as closing orders may."""
+    def may_cancel(self, now_ns: int, orders: int, *, keep: int = 0) -> bool:
+        """Whether the cancels of this many orders fit, and leave ``keep`` calls. They may use the reserve, as closing
+        orders may.
+        """
         if now_ns < self._exit_from_ns:
             return False
-        spent = ((window, self._calls(orders) * window.rule.cancel) for window in self._windows)
+        spent = ((window, (self._calls(orders) + keep) * window.rule.cancel) for window in self._windows)
         return all(window.fits_exits(now_ns, calls) for window, calls in spent if calls)
 
     def cancellable(self, now_ns: int, orders: int) -> int:
-        """How many of this many single cancels may go now.
+        """How many of this many orders may be cancelled now.
 
         The two of a strike go together. Of more, as many go as leave a few calls for the close that follows.
         """
         if orders <= _OF_A_STRIKE:
             return orders if self.may_cancel(now_ns, orders) else 0
-        return next((n for n in range(orders, 0, -1) if self.may_cancel(now_ns, n + _LEFT_FOR_CLOSES)), 0)
+        fitting = (n for n in range(orders, 0, -1) if self.may_cancel(now_ns, n, keep=_LEFT_FOR_CLOSES))
+        return next(fitting, 0)
 
     def may_ask(self, now_ns: int, calls: int, *, urgent: bool) -> bool:
         """Whether this many queries fit. Urgent ones may use half of the reserve; the rest is for exits."""

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from math import floor, inf
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+import msgspec
 from pybotters.models import bitflyer as pybotters_bitflyer
 from pybotters.store import StoreChange, StoreStream
 
@@ -44,6 +45,21 @@ SNAPSHOT_PREFIX: Final = "lightning_board_snapshot_"
 DELTA_PREFIX: Final = "lightning_board_"
 
 
+class WireLevel(msgspec.Struct, gc=False, frozen=True):
+    """A changed level of a board message: the total size at a price. The numbers are not checked."""
+
+    price: float
+    size: float
+
+
+class BoardMessage(msgspec.Struct, gc=False, frozen=True):
+    """A message of both board channels."""
+
+    mid_price: float
+    bids: list[WireLevel]
+    asks: list[WireLevel]
+
+
 class BoardStream(StoreStream):
     """The stream that ``Board.watch`` returns. Only the newest change is queued, however slow the consumer is."""
 
@@ -63,7 +79,6 @@ class Board(Levels, pybotters_bitflyer.Board):
 
     def __init__(self, instrument: Instrument, *, max_levels: int = MAX_LEVELS) -> None:
         """Start empty."""
-        # Floats, so that a wrong type on the wire fails at the multiplication: a str times an int is a longer str.
         self._ticks_per_one = float(instrument.ticks_per_one)
         self._lots_per_one = lots_per_one = float(instrument.lots_per_one)
         Levels.__init__(self, instrument.product_code, max_levels, lambda size: floor(size * lots_per_one + 0.5))
@@ -71,56 +86,55 @@ class Board(Levels, pybotters_bitflyer.Board):
 
     # --- Intake ------------------------------------------------------------------------------------------------------
 
-    def apply_delta(self, message: Item) -> int:
+    def apply_delta(self, message: BoardMessage | Item) -> int:
         """Apply a ``lightning_board`` message; return its mid price in ticks. Raises BoardError for a bad message."""
-        mid, (bids, _, highest_bid), (asks, lowest_ask, _) = self._decode(message)
+        content = board_message(message)
+        mid, (bids, _, highest_bid), (asks, lowest_ask, _) = self._decode(content)
         self._change(bids, highest_bid, asks, lowest_ask)
-        self.mid_price[self.product_code] = message["mid_price"]
+        self.mid_price[self.product_code] = content.mid_price
         if self._queues or self._events:
-            self._wake("update", message)
+            self._wake("update", content)
         return mid
 
-    def apply_snapshot(self, message: Item) -> int:
+    def apply_snapshot(self, message: BoardMessage | Item) -> int:
         """Replace the book by a ``lightning_board_snapshot`` message; return its mid price in ticks.
 
         Raises BoardError for a bad message.
         """
-        mid, (bids, _, _), (asks, _, _) = self._decode(message)
+        content = board_message(message)
+        mid, (bids, _, _), (asks, _, _) = self._decode(content)
         self.replace(bids, asks)
-        self.mid_price[self.product_code] = message["mid_price"]
-        self._wake("insert", message)
+        self.mid_price[self.product_code] = content.mid_price
+        self._wake("insert", content)
         return mid
 
     def clear(self) -> None:
         """Forget all levels."""
         self.replace({}, {})
         self.mid_price.clear()
-        self._wake("delete", {})
+        self._wake("delete")
 
-    def _decode(self, message: Item) -> tuple[int, _Changes, _Changes]:
+    def _decode(self, message: BoardMessage) -> tuple[int, _Changes, _Changes]:
         """The mid price in ticks and the changes of both sides. Raises BoardError."""
+        ticks_per_one, lots_per_one = self._ticks_per_one, self._lots_per_one
         try:
-            mid, bids, asks = message["mid_price"], message["bids"], message["asks"]
-            if bids.__class__ is not list or asks.__class__ is not list:
-                raise BoardError("bids and asks must be arrays")
-            if mid is True or mid is False or not mid >= 0:
-                raise BoardError(f"mid_price {mid!r} is not a price")
+            if not message.mid_price >= 0:
+                raise BoardError(f"mid_price {message.mid_price!r} is not a price")
             return (
-                floor(mid * self._ticks_per_one + 0.5),
-                _decode_levels(bids, self._ticks_per_one, self._lots_per_one),
-                _decode_levels(asks, self._ticks_per_one, self._lots_per_one),
+                floor(message.mid_price * ticks_per_one + 0.5),
+                _decode_levels(message.bids, ticks_per_one, lots_per_one),
+                _decode_levels(message.asks, ticks_per_one, lots_per_one),
             )
-        except KeyError as error:
-            raise BoardError(f"no {error.args[0]!r}") from None
-        except (TypeError, OverflowError) as error:  # not a number, infinite
+        except OverflowError as error:  # infinite
             raise BoardError(str(error)) from None
         except ValueError as error:  # NaN, or a BoardError from below
             raise BoardError(str(error)) from None
 
-    def _wake(self, operation: Literal["insert", "update", "delete"], message: Item) -> None:
+    def _wake(self, operation: Literal["insert", "update", "delete"], message: BoardMessage | None = None) -> None:
         """Wake the watchers."""
         if self._queues:
-            change = StoreChange(self, operation, message or None, {"product_code": self.product_code})
+            source = None if message is None else msgspec.to_builtins(message)
+            change = StoreChange(self, operation, source, {"product_code": self.product_code})
             for queue in self._queues:
                 if queue.full():
                     queue.get_nowait()
@@ -198,7 +212,17 @@ class Board(Levels, pybotters_bitflyer.Board):
             self.apply_delta(message)
 
 
-def _decode_levels(levels: list[Item], ticks_per_one: float, lots_per_one: float) -> _Changes:
+def board_message(message: BoardMessage | Item) -> BoardMessage:
+    """A parsed message in its form. Raises BoardError if it has another."""
+    if message.__class__ is BoardMessage:
+        return message
+    try:
+        return msgspec.convert(message, BoardMessage)
+    except (msgspec.ValidationError, OverflowError) as error:  # an integer that no float can hold
+        raise BoardError(str(error)) from None
+
+
+def _decode_levels(levels: list[WireLevel], ticks_per_one: float, lots_per_one: float) -> _Changes:
     """Sizes by price in ticks, all checked, and the lowest and the highest price; the hot loop of the project.
 
     Sizes stay as they are on the wire: most of them are never read.
@@ -206,11 +230,10 @@ def _decode_levels(levels: list[Item], ticks_per_one: float, lots_per_one: float
     changes: Sizes = {}
     lowest, highest = inf, 0.0
     for level in levels:
-        price, size = level["price"], level["size"]
-        ticks = price * ticks_per_one
-        # Prices 0 and 1 are checked in full: False and True are integers too. Comparing with floats is faster.
-        if ticks < 2.0 or not 0.0 <= size < _LARGE or size is True or size is False or not ticks.is_integer():
-            ticks = _checked_ticks(price, size, ticks_per_one, lots_per_one)
+        ticks = level.price * ticks_per_one
+        size = level.size
+        if ticks <= 0.0 or not 0.0 <= size < _LARGE or not ticks.is_integer():
+            ticks = _checked_ticks(level.price, size, ticks_per_one, lots_per_one)
             if not ticks:
                 continue
         changes[ticks] = size
@@ -221,11 +244,11 @@ def _decode_levels(levels: list[Item], ticks_per_one: float, lots_per_one: float
     return changes, lowest, highest
 
 
-def _checked_ticks(price: Any, size: Any, ticks_per_one: float, lots_per_one: float) -> float:
+def _checked_ticks(price: float, size: float, ticks_per_one: float, lots_per_one: float) -> float:
     """Ticks of an unusual level; zero for a level to be ignored. Raises BoardError for an impossible one."""
-    if type(size) not in (int, float) or not size >= 0:
+    if not size >= 0:
         raise BoardError(f"size {size!r} is not a size")
-    if type(price) not in (int, float) or not price >= 0:
+    if not price >= 0:
         raise BoardError(f"price {price!r} is not a price")
     floor(size * lots_per_one)  # raises for one that is too large for a float
     # The double nearest to a decimal price equals the correctly rounded quotient of its ticks, so compare those.

@@ -248,7 +248,7 @@ class KeyLine:
                 item.decide(Status.REFUSED, error)
                 return False
             item.in_doubt = False
-            await asyncio.sleep(0)  # a turn for the event loop: a signature takes up to 3 ms
+            await asyncio.sleep(0)  # a turn for the event loop between signatures, which are waited for
         return True
 
     def _count_to(self, nonce: int) -> None:

@@ -20,7 +20,7 @@ from loguru import logger
 
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.bitflyer.feed import MAX_TRADES, MarketFeed
-from stall_then_strike.infra.bitflyer.store import Board
+from stall_then_strike.infra.bitflyer.store import Board, BoardMessage, board_message
 from stall_then_strike.infra.levels import MAX_LEVELS, BoardError, Sizes
 from stall_then_strike.infra.market_source import MarketEvent
 from stall_then_strike.research.tables.columns import (
@@ -187,20 +187,21 @@ class SheetBoard(Board):
     sheet: Sheet
     mid = 0
 
-    def apply_delta(self, message: dict[str, Any]) -> int:
+    def apply_delta(self, message: BoardMessage | dict[str, Any]) -> int:
         """As the board's."""
-        mid, (bids, _, _), (asks, _, _) = self._decode(message)
+        content = board_message(message)
+        mid, (bids, _, _), (asks, _, _) = self._decode(content)
         w = self.sheet.w
         if len(bids) + w[W_BIDS] > self._max_levels or len(asks) + w[W_ASKS] > self._max_levels:
             raise BoardError(f"more than {self._max_levels} levels a side")
         self._spread(mid, bids, asks)
-        w[W_CHANGES] += len(message["bids"]) + len(message["asks"])
+        w[W_CHANGES] += len(content.bids) + len(content.asks)
         apply_delta(self.sheet, len(bids), len(asks))
         return mid
 
-    def apply_snapshot(self, message: dict[str, Any]) -> int:
+    def apply_snapshot(self, message: BoardMessage | dict[str, Any]) -> int:
         """As the board's."""
-        mid, (bids, _, _), (asks, _, _) = self._decode(message)
+        mid, (bids, _, _), (asks, _, _) = self._decode(board_message(message))
         if len(bids) > self._max_levels or len(asks) > self._max_levels:
             raise BoardError(f"more than {self._max_levels} levels a side")
         sides = dict(sorted(bids.items(), reverse=True)), dict(sorted(asks.items()))
