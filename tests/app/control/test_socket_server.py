@@ -99,6 +99,10 @@ async def test_another_users_socket_is_not_believed(open_folder: Path) -> None:
         assert stage.events == []
         os.chown(path, 0, -1)
         assert "belongs" not in await knock(path, ASK), "root may serve anybody, and then does not let in"
+        link = path.with_name("link")
+        link.symlink_to(path)
+        os.chown(link, 12_345, -1, follow_symlinks=False)
+        assert "it belongs to user 12345" in await knock(link, ASK), "it may lead elsewhere the next time"
 
 
 async def test_status_of_a_run_can_be_read(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from tests.market_script import PRODUCT, START_NS, config
 
 MS = 10**6
 MID = 1_000
+PAUSES = (0, 1, 5, 20, 60, 100, 150, 300)
 STATES = ("CLOSED", "PREOPEN", "STARTING", "CIRCUIT BREAK", "NO SUCH STATE")
 
 
@@ -32,6 +33,7 @@ class _Tape:
         self.state = "RUNNING"
         self.messages: list[Message] = []
         self.calm = self.rng.choice((0.9, 0.97, 1)) if is_calm else self.rng.random()
+        self.pauses = self.rng.choice(((0, 1, 5, 20, 60), (0, 5, 25, 100, 300))) if is_calm else PAUSES
 
     def size(self) -> float:
         return self.rng.choice((0.001, 0.002, 0.01, 0.5, round(self.rng.random() / 100 + 1e-8, 8)))
@@ -119,8 +121,7 @@ class _Tape:
 
     def step(self) -> None:
         rng = self.rng
-        pauses = (0, 1, 5, 20, 60) if self.is_calm else (0, 1, 5, 20, 60, 100, 150, 300)
-        self.now += rng.choice(pauses) * MS + rng.choice((0, 0, 123_457))
+        self.now += rng.choice(self.pauses) * MS + rng.choice((0, 0, 123_457))
         deltas, trades, tickers, snapshots = (0.8, 0.92, 0.97, 0.99) if self.is_calm else (0.6, 0.8, 0.9, 0.97)
         kind = rng.random()
         if kind < deltas:

@@ -52,7 +52,10 @@ async def ask(path: Path, method: str, what: str, body: dict[str, str] | None = 
 
 
 def _check_owner(path: Path) -> None:
-    """Raise NoRun for the socket of a user who is neither us nor root; OSError if there is none."""
-    me, owner = os.geteuid(), path.stat().st_uid
+    """Raise NoRun for the socket, or a link, of a user who is neither us nor root; OSError if there is none.
+
+    Root may ask any user's run.
+    """
+    me, owner = os.geteuid(), path.lstat().st_uid
     if me and owner not in (0, me):
         raise NoRun(f"{path}: it belongs to user {owner}, whose answers are not believed")
