@@ -16,12 +16,9 @@ from stall_then_strike.types.dto import (
     FundingEvent,
     OrderId,
     PrivateChannel,
-    PublicTrade,
-    PublicTrades,
     ReportedState,
 )
 from stall_then_strike.types.errors import NoAnswer
-from stall_then_strike.types.instrument import Lots, Ticks
 from stall_then_strike.types.names import NS_PER_S, Side
 from tests.lighter.trading_rig import BTC, ETH, Desk, desk
 
@@ -41,12 +38,6 @@ def calls(one: Desk) -> Counter[str]:
     return Counter(what.split("?")[0].rpartition("/")[2] for what in one.venue.audit.counts.elements())
 
 
-def print_of(buyer: OrderId, seller: OrderId) -> PublicTrade:
-    return PublicTrade(
-        exec_id=ExecId(1), taker=Side.SELL, price=Ticks(300_000), size=Lots(1), buy_order_id=buyer, sell_order_id=seller
-    )
-
-
 async def filled(one: Desk) -> OrderId:
     """A bid of 0.03 ETH at 3,000, of which 0.01 is filled."""
     name = await one.broker.send_order("ETH", Side.BUY, "0.03", 3_000)
@@ -64,11 +55,6 @@ async def test_fills_come_before_the_end_that_they_lead_to() -> None:
         (fill,) = one.fills()
         assert (fill.order_id, fill.side, fill.price, fill.size) == (name, Side.BUY, 300_000, 100)
         assert fill.fee == one.books.trades[0].maker.fee * 300_000 * 100 // 10**6
-        ours, other = OrderId(str(one.books.trades[0].bid.order_index)), OrderId("12345")
-        told = PublicTrades(ts_ns=1, trades=(print_of(other, other), print_of(ours, other)))
-        assert one.account.named(told).trades == (print_of(other, other), print_of(name, other))
-        strange = told._replace(trades=told.trades[:1])
-        assert one.account.named(strange) is strange
         kinds = [type(event).__name__ for event in one.told[0]]
         assert kinds.index("FillEvent") < len(kinds) - 1
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from decimal import Decimal
 from pathlib import Path
 
@@ -93,6 +95,14 @@ def test_spot_market_is_not_traded(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         config(tmp_path, "env: live\ninstruments: [{product_code: ETH/USDC}]")
 
 
-def test_bitflyer_is_left_alone() -> None:
-    tree = read_layers(BASE)
-    assert with_units(tree) is tree
+def test_bitflyer_waits_for_nothing_of_lighter() -> None:
+    code = (
+        "import argparse, sys\n"
+        "from stall_then_strike.app.shell import cli\n"
+        "parser = argparse.ArgumentParser()\n"
+        "cli.add_config_flags(parser, override='')\n"
+        "print(cli.load(parser.parse_args([]), None).exchange.name)\n"
+        "print(*(name for name in sys.modules if name.startswith('stall_then_strike.lighter')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["bitflyer"]

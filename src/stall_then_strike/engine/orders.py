@@ -332,6 +332,10 @@ class Orders:
         """Live orders, in the order they were sent."""
         return list(self._live.values())
 
+    def sent_since(self, since_ns: int) -> Iterator[Order]:
+        """The orders that were sent then or later, ended ones included."""
+        return (order for order in (*self._live.values(), *self._ended.values()) if order.sent_ns >= since_ns)
+
     def quotes(self) -> Sequence[Order]:
         """Live orders that rest on the venue's book, or will, in the order they were sent."""
         return [order for order in self._live.values() if order.time_in_force is _GTC]

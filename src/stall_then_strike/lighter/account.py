@@ -38,7 +38,7 @@ from stall_then_strike.lighter.private.account_report import Shown, look, look_a
 from stall_then_strike.lighter.private.account_values import AccountValues, BalanceValue, PositionValue
 from stall_then_strike.lighter.private.own_events import OwnEvents, Told
 from stall_then_strike.lighter.ws import LighterWebSocketManager
-from stall_then_strike.types.dto import NS_PER_S, AccountReport, Event, ExecId, PrivateChannel, PublicTrades
+from stall_then_strike.types.dto import NS_PER_S, AccountReport, Event, ExecId, PrivateChannel
 from stall_then_strike.types.errors import NoAnswer, VenueError
 
 KINDS: Final = ("account_all_orders", "account_all", "user_stats", "account_tx")
@@ -181,20 +181,6 @@ class LighterAccountProcessor:
         event = PrivateChannel(ts_ns=self._clock.now_ns(), is_live=is_live)
         for sink in self._sinks:
             sink(event)
-
-    def named(self, message: PublicTrades) -> PublicTrades:
-        """Public trades in which our orders have our names, and not the venue's: a fill of ours is seen there, too."""
-        names = self._events.names
-        if not any(trade.buy_order_id in names or trade.sell_order_id in names for trade in message.trades):
-            return message
-        own = [
-            trade._replace(
-                buy_order_id=names.get(trade.buy_order_id, trade.buy_order_id),
-                sell_order_id=names.get(trade.sell_order_id, trade.sell_order_id),
-            )
-            for trade in message.trades
-        ]
-        return message._replace(trades=tuple(own))
 
     # --- reports -----------------------------------------------------------------------------------------------------
 

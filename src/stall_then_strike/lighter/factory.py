@@ -56,7 +56,9 @@ class LighterParts(MarketParts):
         await self.signer.aclose()
 
 
-def market_parts(cfg: AppConfig, clock: Clock, tokens: Tokens | None = None) -> MarketParts:
+def market_parts(
+    cfg: AppConfig, clock: Clock, tokens: Tokens | None = None, account_index: int | None = None
+) -> MarketParts:
     """What hears the markets of a configuration, and with ``tokens`` an account's channels. ``cfg`` has their units."""
     each = tuple(configured_market(one.exchange) for one in cfg.by_instrument())
     pause_s = float(cfg.ws.reconnect_min_sec)
@@ -69,7 +71,8 @@ def market_parts(cfg: AppConfig, clock: Clock, tokens: Tokens | None = None) -> 
     socket = LighterWebSocketManager(cfg.exchange.ws_url, tokens=tokens, rules=rules, clock=clock)
     markets = Markets(each, source="the configuration")
     data = LighterDataProvider(socket, markets, base_url=cfg.exchange.base_url, runs_socket=False)
-    return MarketParts(socket=socket, data=data, feeds=tuple(map(LighterMarketFeed, each)))
+    feeds = tuple(LighterMarketFeed(market, account_index=account_index) for market in each)
+    return MarketParts(socket=socket, data=data, feeds=feeds)
 
 
 class LighterFactory:
@@ -89,7 +92,7 @@ class LighterFactory:
         limiter = Limiter(clock, PLANS[exchange.plan], most_wait_ns=_MOST_WAIT_NS)
         limit_s = float(cfg.pybotters.timeout_sec)
         calls = LighterClient(signer.client.api_client, owner.account_index, limiter, tokens, clock, limit_s=limit_s)
-        market = market_parts(cfg, clock, tokens)
+        market = market_parts(cfg, clock, tokens, owner.account_index)
         socket, markets = market.socket, market.data.markets
         return LighterParts(
             signer=signer,

@@ -57,12 +57,12 @@ SETTLE_NS: Final = 5 * NS_PER_S
 class LighterMarketFeed(OfRecordings):
     """Decoder of the public channels of one market."""
 
-    def __init__(self, market: Market, *, is_quiet: bool = False) -> None:
-        """``is_quiet``: refused frames are counted but not logged."""
+    def __init__(self, market: Market, *, account_index: int | None = None, is_quiet: bool = False) -> None:
+        """``account_index``: whose orders have their owner's names. ``is_quiet``: refused frames are not logged."""
         self.market: Final = market
         self.product: Final = market.symbol
         self.orderbook: Final = OrderbookHandler(market)
-        self.trades: Final = TradesHandler(market)
+        self.trades: Final = TradesHandler(market, account_index)
         self.market_stats: Final = MarketStatsHandler(market)
         self.board: Final = self.orderbook.book
         self.view: Final = OrderBookView(self.board, market.instrument)

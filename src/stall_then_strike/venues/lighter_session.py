@@ -16,7 +16,6 @@ from stall_then_strike.infra.market_source import MarketEvent
 from stall_then_strike.infra.watch.pauses import Pause, PauseKind
 from stall_then_strike.lighter.account import LighterAccountProcessor
 from stall_then_strike.lighter.factory import MarketParts
-from stall_then_strike.types.dto import PublicTrades
 from stall_then_strike.types.errors import FeedError, LoginRefused
 from stall_then_strike.venues.connection import SessionState
 
@@ -121,8 +120,6 @@ class LighterSession:
 
     def _on_market(self, sink: Callable[[MarketEvent], None], event: MarketEvent) -> None:
         self.frame_perf_ns = perf_ns()
-        if self._account is not None and isinstance(event, PublicTrades):
-            event = self._account.named(event)
         sink(event)
 
     # --- the connection ----------------------------------------------------------------------------------------------

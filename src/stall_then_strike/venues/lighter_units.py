@@ -10,7 +10,6 @@ from typing import Any, Final
 from loguru import logger
 
 from stall_then_strike.config.layers import Tree, merge, tree_of
-from stall_then_strike.config.venue import LIGHTER, venue_named
 from stall_then_strike.config.venue_layers import LIGHTER_FILE
 from stall_then_strike.lighter.instruments import LighterInstrumentLoader, cache_file
 from stall_then_strike.lighter.markets import Market, Markets
@@ -23,14 +22,13 @@ _QUOTES_HELD: Final = 5
 
 
 def with_units(tree: Tree) -> Tree:
-    """The configuration with units, minimums and number of each market of Lighter; another venue's as it is.
+    """The configuration of Lighter with units, minimums and number of each market.
 
     A strategy whose sizes are not given quotes the market's smallest order. Raises ConfigError for a market that there
     is not, or that is not traded, and for units that are given and wrong.
     """
     exchange = tree.at(("exchange",))
-    name = tree.at(("exchange", "name"))
-    if exchange is None or name is None or venue_named(str(name.value)) != LIGHTER:
+    if exchange is None:
         return tree
     items = tree.at(("instruments",))
     listed = items.value if items is not None and isinstance(items.value, list) else []

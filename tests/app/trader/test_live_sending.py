@@ -24,9 +24,14 @@ from stall_then_strike.types.dto import (
     CloseMarket,
     DecisionLogRow,
     ExecId,
+    OrderEvent,
+    OrderEventKind,
+    OrderId,
     OrderLogRow,
     PlaceLimit,
     PrivateChannel,
+    PublicTrade,
+    PublicTrades,
     Reason,
     Reconcile,
     Step,
@@ -34,7 +39,7 @@ from stall_then_strike.types.dto import (
 )
 from stall_then_strike.types.errors import NotSent
 from stall_then_strike.types.instrument import Lots, Ticks
-from tests.engine.core_rig import BUY, MIN, SELL, core_of
+from tests.engine.core_rig import BUY, MIN, SELL, core_of, fill, own_order
 from tests.engine.venue.other_rules import OTHER_RULES
 from tests.market_script import config
 from tests.waiting import until
@@ -178,3 +183,25 @@ async def test_quotes_of_a_step_go_out_as_the_venue_takes_them(rules: VenueRules
         async with asyncio.timeout(LIMIT_S):
             await trader.outbox.wait_sent()
     assert story.batches == batches
+
+
+async def test_an_execution_that_overtakes_the_answer_to_its_order_has_both_channels_as_witnesses() -> None:
+    def printed(exec_id: int, *order_ids: str) -> PublicTrades:
+        buyer, seller = map(OrderId, order_ids)
+        trade = PublicTrade(ExecId(exec_id), BUY, Ticks(10_000), Lots(MIN), buyer, seller)
+        return PublicTrades(ts_ns=trader.clock.now_ns(), trades=(trade,))
+
+    async with sending(Story()) as trader:
+        core = trader.seats[0].core
+        assert core.account is not None
+        witnesses = core.account.rules.witnesses
+        core.orders.add(own_order(sent_ns=trader.clock.now_ns()))
+        trader.on_market(printed(7, "V-a", "W"))
+        trader.on_event(fill(BUY, 10_000, MIN, exec_id=7, name=None, order_id="V-a"))
+        answer = OrderEventKind.ACCEPTED
+        trader.on_event(OrderEvent(ts_ns=0, kind=answer, client_order_id=ClientOrderId("a"), order_id=OrderId("V-a")))
+        assert core.inventory.position == MIN
+        assert not witnesses.is_proven(ExecId(7))
+        trader.on_market(printed(8, "X", "Y"))
+        assert witnesses.is_proven(ExecId(7))
+        assert not witnesses.is_proven(ExecId(8))

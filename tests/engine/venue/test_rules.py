@@ -14,16 +14,19 @@ from stall_then_strike.engine.venue.rules import Ended, Limit, VenueRules
 from stall_then_strike.infra.bitflyer.bitflyer_rules import bitflyer_rules
 from stall_then_strike.types.dto import (
     NS_PER_S,
+    AccountReport,
     ClientOrderId,
     Command,
     OrderEvent,
     OrderEventKind,
+    OrderId,
+    ReportedState,
 )
 from stall_then_strike.types.instrument import Lots, Ticks, fx_btc_jpy
 from tests.engine.core_rig import BUY, MIN, at, config, fill, own_order
 from tests.engine.live_desk import LiveDesk, settle, struck
 from tests.engine.venue.other_rules import OTHER_RULES
-from tests.engine.venue.reports import UNIT, report
+from tests.engine.venue.reports import UNIT, listed, report
 
 K, S = OrderEventKind, OrderState
 PATIENT = config(strategy={"max_reverse_ticks": 1_000_000, "ttl_ms": 50_000})
@@ -115,6 +118,37 @@ def test_an_order_missing_twice_is_dead_where_every_dead_order_is_listed(
     rules = replace(OTHER_RULES, ended=ended)
     assert list(states(report(3_000), orders, rules)) == []
     assert [event.kind for event in states(report(6_000), orders, rules)] == kinds
+
+
+def lost_and_told(told: OrderEventKind) -> Orders:
+    """Order ``a``, whose answer was lost, and ``b``, which was sent after it and of which the channel told."""
+    orders = Orders()
+    for ms, name, kind in ((0, "a", K.SEND_UNKNOWN), (10, "b", K.REGISTERED), (10, "b", told)):
+        if name not in orders:
+            orders.add(own_order(name, price=Ticks(10_000), sent_ns=at(ms)))
+        order_id = OrderId(name) if name == "b" else None
+        orders.apply(OrderEvent(ts_ns=at(ms + 50), kind=kind, client_order_id=ClientOrderId(name), order_id=order_id))
+    return orders
+
+
+def looks(orders: Orders, *reports: AccountReport) -> list[list[tuple[str, OrderEventKind]]]:
+    rules = replace(OTHER_RULES, ended=Ended.ALL)
+    return [[(event.client_order_id, event.kind) for event in states(one, orders, rules)] for one in reports]
+
+
+def test_lists_that_lack_all_that_the_channel_told_of_since_are_too_old_to_prove_an_order_dead() -> None:
+    orders, ended = lost_and_told(K.CANCELLED), listed("b", state=ReportedState.CANCELED)
+    assert looks(orders, *(report(ms) for ms in (3_000, 6_000, 20_000, 74_000))) == [[]] * 4
+    assert looks(orders, report(74_200, ended), report(76_000, ended)) == [[], [("a", K.PROVEN_ABSENT)]]
+
+
+def test_an_order_that_the_channel_told_of_is_not_dead_because_lists_lack_it() -> None:
+    assert looks(lost_and_told(K.REGISTERED), *(report(ms) for ms in (3_000, 6_000, 20_000))) == [[]] * 3
+
+
+def test_no_list_is_too_old_for_longer_than_lists_can_lag() -> None:
+    found = looks(lost_and_told(K.CANCELLED), *(report(ms) for ms in (3_000, 75_200, 77_000)))
+    assert found == [[], [], [("a", K.PROVEN_ABSENT)]]
 
 
 # --- closes

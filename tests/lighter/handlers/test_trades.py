@@ -65,6 +65,16 @@ def test_forms_of_2026_are_read() -> None:
     assert handler.handle(message, 2) is None
 
 
+def test_order_of_the_own_account_has_the_name_that_its_owner_gave_it() -> None:
+    row = {**ROW, "bid_id": 2**49 - 7, "bid_client_id": 41, "bid_account_id": 3}
+    row |= {"ask_id": 2**48 + 7, "ask_client_id": 41, "ask_account_id": 4}
+    rows = [row, {**row, "trade_id": 6, "bid_client_id": 0}, {**ROW, "trade_id": 7, "bid_id": 8, "bid_account_id": 3}]
+    found = TradesHandler(ETH, 3).handle({"type": "update/trade", "trades": rows}, 1)
+    assert found is not None
+    assert [trade.buy_order_id for trade in found.trades] == ["41", str(2**49 - 7), "8"]
+    assert [trade.sell_order_id for trade in found.trades] == [str(2**48 + 7)] * 2 + [""]
+
+
 ROW = {"trade_id": 5, "market_id": 0, "price": "2000.50", "size": "0.0100"}
 
 

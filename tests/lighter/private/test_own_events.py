@@ -87,7 +87,6 @@ def told(found: Any) -> list[Any]:
 def test_order_is_known_by_its_client_order_index_or_else_by_its_own(events: OwnEvents) -> None:
     assert order(events, "open") == [("registered", 0, "41", "")]
     assert order(events, "open", client_order_index=0) == [("registered", 0, str(BID), "")]
-    assert events.names[str(BID)] == str(BID)
     assert order(events, "in-progress") == []
     assert order(events, "open", market_index=2) == [], "another market's"
 

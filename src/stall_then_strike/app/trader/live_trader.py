@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from loguru import logger
 
@@ -25,12 +26,15 @@ from stall_then_strike.types.dto import (
     Fact,
     FillEvent,
     PrintedFill,
+    PublicTrade,
     PublicTrades,
     Reason,
     Reconcile,
     Side,
 )
 from stall_then_strike.venues.connection import Desk
+
+_KEPT_PRINTS: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +76,8 @@ class LiveTrader(Trader):
         self.on_asked: Callable[[int], None] | None = None
         """Called for each account request not made by the core, just before the budget is charged."""
         self._desks = [place.desk for place in places]
+        self._prints: list[list[PublicTrade]] = [[] for _ in places]
+        """Of each instrument: the latest public executions that may be of an order without a name."""
         self._tell_fact = on_fact
 
     def _outbox(self, place: LivePlace, number: int, clock: ScaledClock) -> TaskOutbox:
@@ -91,25 +97,37 @@ class LiveTrader(Trader):
             self._tell_fact(fact, of)
 
     def _on_prints(self, message: PublicTrades, number: int) -> None:
-        """Public executions go to the core only if they are of our orders."""
-        for fill in self._own_prints(message, number):
-            self.on_event(PrintedFill(ts_ns=message.ts_ns, fill=fill), number)
+        """Public executions go to the core only if they are of our orders.
 
-    def _own_prints(self, message: PublicTrades, number: int) -> Iterator[FillEvent]:
+        An execution may overtake the answer that names its order. While an order of ours has no name, those of other
+        orders are kept, and looked at again with the next message.
+        """
+        orders = self.seats[number].core.orders
+        own: list[PublicTrade] = []
+        others: list[PublicTrade] = []
+        for trade in (*self._prints[number], *message.trades):
+            is_own = orders.by_id(trade.buy_order_id) or orders.by_id(trade.sell_order_id)
+            (own if is_own else others).append(trade)
+        is_one_nameless = any(order.order_id is None for order in orders.live())
+        self._prints[number] = others[-_KEPT_PRINTS:] if is_one_nameless else []
+        for trade in own:
+            for fill in self._own_prints(trade, message.ts_ns, number):
+                self.on_event(PrintedFill(ts_ns=message.ts_ns, fill=fill), number)
+
+    def _own_prints(self, trade: PublicTrade, ts_ns: int, number: int) -> Iterator[FillEvent]:
         known = self.seats[number].core.orders.by_id
-        for trade in message.trades:
-            sides = (Side.BUY, trade.buy_order_id, trade.buy_fee), (Side.SELL, trade.sell_order_id, trade.sell_fee)
-            for side, order_id, fee in sides:
-                if known(order_id) is not None:
-                    yield FillEvent(
-                        ts_ns=message.ts_ns,
-                        exec_id=trade.exec_id,
-                        side=side,
-                        price=trade.price,
-                        size=trade.size,
-                        fee=fee,
-                        order_id=order_id,
-                    )
+        sides = (Side.BUY, trade.buy_order_id, trade.buy_fee), (Side.SELL, trade.sell_order_id, trade.sell_fee)
+        for side, order_id, fee in sides:
+            if known(order_id) is not None:
+                yield FillEvent(
+                    ts_ns=ts_ns,
+                    exec_id=trade.exec_id,
+                    side=side,
+                    price=trade.price,
+                    size=trade.size,
+                    fee=fee,
+                    order_id=order_id,
+                )
 
     # --- the journal
 

@@ -13,7 +13,8 @@ than events that we have received since. Hence:
   the venue lists every ended order and two lists lack it, or if it was accepted, two lists lack it, and the venue
   refused to cancel it after its expiry (its events were lost, such as in a process that was stopped);
 - an order that we recorded as ended but that is still listed as ACTIVE is an orphan and must be cancelled;
-- stale lists (see `reconciler.py`) prove what they show; what they lack proves nothing.
+- stale lists (see `reconciler.py`) prove what they show; what they lack proves nothing. If the venue lists every ended
+  order, a list is too old for an order that it lacks if it shows none of those that the channel told of since.
 
 Times, and what is listed: `rules.py`.
 """
@@ -21,7 +22,7 @@ Times, and what is listed: `rules.py`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, unique
 from typing import Final
@@ -163,7 +164,7 @@ def states(
             order.absences, order.is_listed = 0, True
             event = _as_listed(report, order, seen, rules)
         else:
-            event = _as_absent(report, order, rules)
+            event = None if _is_too_old(report, order, orders, listed, rules) else _as_absent(report, order, rules)
         if event is not None:
             yield event
 
@@ -179,6 +180,23 @@ def _as_listed(report: AccountReport, order: Order, seen: ReportedOrder, rules: 
     if order.state is OrderState.PENDING_CANCEL and sent_ns is not None and report.asked_ns - sent_ns >= rules.lag_ns:
         return _event(report, OrderEventKind.CANCEL_UNSENT, order)
     return None
+
+
+def _is_too_old(
+    report: AccountReport, order: Order, orders: Orders, listed: Mapping[OrderId, ReportedOrder], rules: VenueRules
+) -> bool:
+    """Whether a report that lacks an order lacks all that the channel told of since, too, although the venue lists it.
+
+    This is not assumed for longer than lists can lag: they may have no room for what ended long ago.
+    """
+    if rules.ended is not Ended.ALL or report.asked_ns - order.sent_ns >= rules.history_lag_ns:
+        return False
+    told = [
+        one.order_id
+        for one in orders.sent_since(order.sent_ns)
+        if one.registered_ns is not None and report.asked_ns - one.registered_ns >= rules.lag_ns
+    ]
+    return bool(told) and listed.keys().isdisjoint(told)
 
 
 def _as_absent(report: AccountReport, order: Order, rules: VenueRules) -> OrderEvent | None:

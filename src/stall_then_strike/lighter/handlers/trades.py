@@ -3,7 +3,8 @@
 Venue facts (captured messages of 2025-10 and 2025-12): the first message holds 50 trades and 50 liquidations of the
 past; ids are not sorted, within or across messages; all trades of one taker share its hash, so trades are told apart by
 ``trade_id`` alone. Both lists may be null. ``is_maker_ask`` means that the buyer took. Fees are in millionths of the
-quote amount, and absent where they are zero.
+quote amount, and absent where they are zero. Since 2025-12 a trade tells both orders' client indexes, 0 where an order
+has none, beside both accounts.
 """
 
 from __future__ import annotations
@@ -36,10 +37,11 @@ class Trades(NamedTuple):
 class TradesHandler(Handler[Trades]):
     """Reads the trades of a market, each once."""
 
-    def __init__(self, market: Market) -> None:
-        """Nothing is known yet."""
+    def __init__(self, market: Market, account_index: int | None = None) -> None:
+        """Orders of the account ``account_index`` get its names for them, others the venue's."""
         super().__init__("trade", market.market_index)
         self.market: Final = market
+        self._account = account_index
         self.unreadable = 0
         """Trades that could not be read; they do not affect the others of their message."""
         self.last_error = ""
@@ -84,12 +86,17 @@ class TradesHandler(Handler[Trades]):
             taker=Side.BUY if buyer_took else Side.SELL,
             price=Ticks(price),
             size=Lots(size),
-            buy_order_id=_name(row.get("bid_id")),
-            sell_order_id=_name(row.get("ask_id")),
+            buy_order_id=self._order_of(row, "bid"),
+            sell_order_id=self._order_of(row, "ask"),
             is_liquidation=is_liquidation or row.get("type") == "liquidation",
             buy_fee=fees[buyer_took],
             sell_fee=fees[not buyer_took],
         )
+
+    def _order_of(self, row: Any, side: str) -> OrderId:
+        """The order of a side, under the name that private messages have for it: `Trade.order_of`."""
+        is_own = self._account is not None and row.get(f"{side}_account_id") == self._account
+        return (_name(row.get(f"{side}_client_id")) if is_own else NO_ORDER) or _name(row.get(f"{side}_id"))
 
     def _is_new(self, trade_id: int) -> bool:
         if trade_id in self._recent:
@@ -108,6 +115,6 @@ def _fee(quote: int, millionths: Any) -> Money:
     return Money(-(-quote * millionths // 1_000_000))
 
 
-def _name(order_index: Any) -> OrderId:
-    """The venue's order index as our name of an order; a trade is valid without it."""
-    return OrderId(str(order_index)) if type(order_index) is int and order_index > 0 else NO_ORDER
+def _name(index: Any) -> OrderId:
+    """An order's index as its name; a trade is valid without it."""
+    return OrderId(str(index)) if type(index) is int and index > 0 else NO_ORDER

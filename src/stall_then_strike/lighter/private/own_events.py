@@ -21,7 +21,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from enum import StrEnum, unique
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from stall_then_strike.engine.venue.corrections import MAX_EXEC_ID
 from stall_then_strike.infra.line.refusals import Refusals
@@ -42,7 +42,6 @@ from stall_then_strike.types.dto import (
 from stall_then_strike.types.instrument import Instrument, Lots, Money
 
 OwnEvent = OrderEvent | FillEvent | FundingEvent
-_K = TypeVar("_K", int, str)
 Told = tuple[int, OwnEvent]
 """An event, and the number of the instrument that it is of."""
 
@@ -77,18 +76,12 @@ class OwnEvents:
         """Ends that wait for fills, by order index: instrument, event, filled lots."""
         self._trades: OrderedDict[int, None] = OrderedDict()
         self._fundings: OrderedDict[int, None] = OrderedDict()
-        self._names: OrderedDict[str, OrderId] = OrderedDict()
         self.refusals: Final = Refusals("private message(s) of Lighter")
 
     def forget(self) -> None:
         """Messages may have been lost: a snapshot follows, and the account's report tells the rest."""
         self._told.clear()
         self._owed.clear()
-
-    @property
-    def names(self) -> Mapping[str, OrderId]:
-        """Names of the account's orders, by the order index as public trades write it."""
-        return self._names
 
     # --- orders
 
@@ -103,7 +96,6 @@ class OwnEvents:
                     self.refusals.add(OwnRefusal.BAD_ORDER, str(error), f"order {order.name}", recv_ns)
 
     def _of_order(self, number: int, unit: Instrument, order: Order, recv_ns: int, *, is_first: bool) -> Iterator[Told]:
-        _keep(self._names, str(order.order_index), OrderId(order.name))
         filled = unit.to_lots(order.filled_base_amount)
         if is_first:
             _keep(self._told, order.order_index, int(filled))
@@ -234,7 +226,7 @@ def lots_of(size: Decimal, unit: Instrument) -> Lots:
     return Lots(-unit.to_lots(-size) if size < 0 else unit.to_lots(size))
 
 
-def _keep(kept: OrderedDict[_K, Any], key: _K, value: object) -> None:
+def _keep(kept: OrderedDict[int, Any], key: int, value: object) -> None:
     kept[key] = value
     if len(kept) > _KEPT:
         kept.popitem(last=False)
