@@ -185,9 +185,9 @@ def _as_listed(report: AccountReport, order: Order, seen: ReportedOrder, rules: 
 def _is_too_old(
     report: AccountReport, order: Order, orders: Orders, listed: Mapping[OrderId, ReportedOrder], rules: VenueRules
 ) -> bool:
-    """Whether a report that lacks an order lacks all that the channel told of since, too, although the venue lists it.
+    """Whether a report is too old to have an order: it shows none of those that the channel told of since.
 
-    This is not assumed for longer than lists can lag: they may have no room for what ended long ago.
+    This is not assumed for longer than lists can lag, because they have no room for what ended long ago.
     """
     if rules.ended is not Ended.ALL or report.asked_ns - order.sent_ns >= rules.history_lag_ns:
         return False
