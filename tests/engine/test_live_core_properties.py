@@ -188,7 +188,7 @@ class DishonestWire(RuleBasedStateMachine):
         w.feed(w.status())
         command = Command.HALT if w.random.random() < 0.5 else Command.STOP
         w.feed(Control(ts_ns=at(w.ms), command=command, reason=Reason.OPERATOR))
-        for _ in range(20):
+        for _ in range(30):  # phantom fills of an earlier life, and then two looks at the cash, a period apart
             w.pass_time(10_000, alive_ms=200)
         core, account = w.core, w.account
         assert core.account is not None

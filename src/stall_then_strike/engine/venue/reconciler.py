@@ -460,7 +460,7 @@ class Reconciler:
         # Only listed fills may advance `since`: the id of a phantom fill would hide real executions below it.
         while self._recent and self._recent[0][0] < report.asked_ns - _SETTLED_NS:
             fill = self._recent[0][1]
-            if fill.exec_id in self._suspects:
+            if fill.exec_id in self._suspects or fill.exec_id in self._unlisted:
                 return
             self._recent.popleft()
             self.since = max(fill.exec_id, self.since or ExecId(0))
