@@ -37,7 +37,7 @@ def machine() -> str:
 
 def libraries() -> str:
     """The versions that the figures depend on."""
-    return ", ".join(f"{name} {version(name)}" for name in ("pybotters", "aiohttp", "orjson"))
+    return ", ".join(f"{name} {version(name)}" for name in ("pybotters", "aiohttp", "msgspec", "orjson"))
 
 
 def documents(rows: dict[str, list[Row]]) -> dict[str, dict[str, str]]:

@@ -39,11 +39,7 @@ START_NS = 1_639_350_330_000_000_000
 EACH_NS = 100 * NS_PER_MS
 """Between two messages, by their stamps."""
 TURN = 1_000
-"""Messages in a row for one contender: long enough that each runs on its own warm caches.
-
-The first ten or so of a turn find another's book in the caches and take up to seven times as long. With turns of 250
-that was one message in a hundred, so that our p99 was mostly the switch.
-"""
+"""Messages in a row for one contender. The first tenth does not count: it finds another's book in the caches."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,9 +147,24 @@ class StockEveryChange(Stock):
             self.decide(now_ns)
 
 
-def compare(load: Load) -> Comparison:
-    """Time all contenders on one load; the first tenth of the messages warms up and is not counted."""
-    warm_up = len(load.delta_texts) // 10
+def compare(load: Load, messages: int) -> Comparison:
+    """Time all contenders on at least so many messages: a short load again and again, each time from its snapshot."""
+    rounds = [_round(load) for _ in range(-(-messages // len(load.delta_texts)))]
+    ours, stock, every_change = (
+        _timing(name, [spent for times in rounds for spent in times[name]]) for name in rounds[0]
+    )
+    return Comparison(
+        load=load.name,
+        messages=sum(len(times[ours.name]) for times in rounds),
+        levels=statistics.mean(text.count('"price"') for text in load.delta_texts),
+        ours=ours,
+        stock=stock,
+        every_change=every_change,
+    )
+
+
+def _round(load: Load) -> dict[str, list[int]]:
+    """Nanoseconds of each contender for each message that counts."""
     contenders: list[Ours | Stock] = [Ours(load), Stock(load), StockEveryChange(load)]
     times: list[list[int]] = [[] for _ in contenders]
     texts = load.delta_texts
@@ -161,29 +172,20 @@ def compare(load: Load) -> Comparison:
     for start in range(0, len(texts), TURN):
         for contender, spent in zip(contenders, times, strict=True):
             take = contender.take
+            turn: list[int] = []
             gc.disable()
             for number, text in enumerate(texts[start : start + TURN], start):
                 now_ns = START_NS + number * EACH_NS
                 began = perf_counter_ns()
                 take(text, now_ns)
-                spent.append(perf_counter_ns() - began)
+                turn.append(perf_counter_ns() - began)
             gc.enable()
+            spent += turn[len(turn) // 10 :]
         gc.collect(0)
         bests = [(c.core.board.best_bid_price, c.core.board.best_ask_price, c.core.hold_reason) for c in contenders]
         if "made" in load.name and len(set(bests)) != 1:
             raise AssertionError(f"the contenders disagree after message {start}: {bests}")
-    ours, stock, every_change = (
-        _timing(contender.name, spent[warm_up:]) for contender, spent in zip(contenders, times, strict=True)
-    )
-    changed = [text.count('"price"') for text in texts]
-    return Comparison(
-        load=load.name,
-        messages=len(texts) - warm_up,
-        levels=statistics.mean(changed),
-        ours=ours,
-        stock=stock,
-        every_change=every_change,
-    )
+    return {contender.name: spent for contender, spent in zip(contenders, times, strict=True)}
 
 
 def _timing(name: str, spent: list[int]) -> Timing:

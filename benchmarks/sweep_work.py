@@ -65,6 +65,11 @@ class Work:
         each = [worker.processor_s / self.runs_s for worker in self.workers]
         return min(each), max(each)
 
+    @property
+    def peak_mb(self) -> int:
+        """Of the process that needed the most memory."""
+        return max(worker.peak_mb for worker in self.workers)
+
 
 def grids(sets: int) -> list[str]:
     """Two grids with so many sets together, a multiple of ``STALLS``."""
