@@ -219,7 +219,7 @@ RESEARCH: Final = [
         ratio_goal=4,
         japanese="パラメーター探索の 1 組",
     ),
-    Figure(key="work", name="a sweep's runs, on 8 processes", unit="s", beside="on one", ratio_goal=0.8),
+    Figure(key="work", name="a sweep's runs, on 8 processes", unit="s", beside="on one"),
     Figure(key="share", name="of them, most on one process", unit="%"),
     Figure(key="memory", name="memory of each process", unit="MB", beside="of one", ratio_goal=0.9),
 ]
