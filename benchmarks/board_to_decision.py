@@ -55,10 +55,6 @@ class Timing:
 class Comparison:
     """The contenders on one load."""
 
-    load: str
-    messages: int
-    levels: float
-    """Changed levels a message, mean."""
     ours: Timing
     stock: Timing
     every_change: Timing
@@ -153,14 +149,7 @@ def compare(load: Load, messages: int) -> Comparison:
     ours, stock, every_change = (
         _timing(name, [spent for times in rounds for spent in times[name]]) for name in rounds[0]
     )
-    return Comparison(
-        load=load.name,
-        messages=sum(len(times[ours.name]) for times in rounds),
-        levels=statistics.mean(text.count('"price"') for text in load.delta_texts),
-        ours=ours,
-        stock=stock,
-        every_change=every_change,
-    )
+    return Comparison(ours=ours, stock=stock, every_change=every_change)
 
 
 def _round(load: Load) -> dict[str, list[int]]:

@@ -51,7 +51,7 @@ EVENTS_CHANNEL: Final = "child_order_events"
 REMEMBERED_EXECUTIONS: Final = 4_096
 """How many of the latest execution ids are kept to detect duplicates."""
 
-_HEAD: Final = '{"jsonrpc":"2.0","method":"channelMessage","params":{"channel":'
+_BEGINNING: Final = '{"jsonrpc":"2.0","method":"channelMessage","params":{"channel":'
 """How the venue begins each notification."""
 _HEAD_CHARS: Final = 200
 """How much of an unparsable frame is searched for its channel."""
@@ -127,7 +127,7 @@ class MarketFeed(OfRecordings):
         self._refusals = Refusals("frame(s)", is_quiet=is_quiet)
         self._absent = Absences(is_quiet=is_quiet)
         # How the venue begins a change of the board. One that begins otherwise takes more time, and is read as well.
-        self._delta_text: Any = f'{_HEAD}"{self.board_channel}",'
+        self._delta_text: Any = f'{_BEGINNING}"{self.board_channel}",'
         self._delta_bytes: Any = self._delta_text.encode()
         self._board_names = tuple(f'"{name}"'.encode() for name in (self.board_channel, self.snapshot_channel))
 

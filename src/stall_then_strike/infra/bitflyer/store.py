@@ -125,9 +125,7 @@ class Board(Levels, pybotters_bitflyer.Board):
                 _decode_levels(message.bids, ticks_per_one, lots_per_one),
                 _decode_levels(message.asks, ticks_per_one, lots_per_one),
             )
-        except OverflowError as error:  # infinite
-            raise BoardError(str(error)) from None
-        except ValueError as error:  # NaN, or a BoardError from below
+        except (OverflowError, ValueError) as error:  # infinite; NaN, or a BoardError from below
             raise BoardError(str(error)) from None
 
     def _wake(self, operation: Literal["insert", "update", "delete"], message: BoardMessage | None = None) -> None:
