@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from stall_then_strike.infra.journal.journal_rows import DETAIL_CHARS
 from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.infra.journal.schema import MIGRATIONS
-from stall_then_strike.infra.journal.writer import RECENT_FILLS, RECENT_ORDERS, Journal
+from stall_then_strike.infra.journal.writer import RECENT_FILLS, RECENT_ORDERS, Journal, LastRun
 from stall_then_strike.types.dto import Changes, Fact, OrderMemo, Reason
 from stall_then_strike.types.errors import JournalError
 from tests.infra.journal.journal_rig import (
@@ -144,8 +144,10 @@ def test_fills_since_a_moment_come_oldest_first(tmp_path: Path) -> None:
 def test_log_folder_of_the_last_run_is_remembered(tmp_path: Path) -> None:
     with open_in(tmp_path) as journal:
         assert journal.swap_log_dir(tmp_path / "one") is None
+        journal.record(changes(fills=(fill(1),)))
     with open_in(tmp_path) as journal:
-        assert journal.swap_log_dir(tmp_path / "two") == tmp_path / "one"
+        assert journal.swap_log_dir(tmp_path / "two") == LastRun(tmp_path / "one", 0)
+        assert journal.swap_log_dir(tmp_path / "three") == LastRun(tmp_path / "two", 1)
 
 
 # --- All or nothing ---------------------------------------------------------------------------------------------------

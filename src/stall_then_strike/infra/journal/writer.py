@@ -102,6 +102,15 @@ class Restored:
     """The last :data:`WHOLE_FILLS` fills, whole and in the same order."""
 
 
+@dataclass(frozen=True, slots=True)
+class LastRun:
+    """The run that had the journal before."""
+
+    folder: Path
+    after_fill: int | None
+    """The row of the last fill that was stored before it; None if an older version wrote the journal."""
+
+
 class Journal:
     """The only writer of a journal. Made by :meth:`open`; a context manager, for one thread."""
 
@@ -230,16 +239,16 @@ class Journal:
         self._records += 1
         self.is_used = self.is_used or bool(changes.orders or changes.fills or changes.facts)
 
-    def swap_log_dir(self, log_dir: Path) -> Path | None:
-        """Store the folder of this run and return that of the last one. Raises JournalError."""
+    def swap_log_dir(self, log_dir: Path) -> LastRun | None:
+        """Store the folder of this run, whose fills come from here on, and return the last one. Raises JournalError."""
 
-        def swap() -> str | None:
-            before = rows.read_meta(self._db, "log_dir")
-            self._db.execute("INSERT OR REPLACE INTO meta VALUES ('log_dir', ?)", (str(log_dir.absolute()),))
-            return before
+        def swap() -> LastRun | None:
+            folder, after = rows.read_meta(self._db, "log_dir"), rows.read_meta(self._db, "log_dir_after_fill")
+            stored = {"log_dir": str(log_dir.absolute()), "log_dir_after_fill": str(rows.newest_fill_seq(self._db))}
+            self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", stored.items())
+            return None if folder is None else LastRun(Path(folder), None if after is None else int(after))
 
-        before = self._write(swap)
-        return None if before is None else Path(before)
+        return self._write(swap)
 
     def _put(self, changes: Changes) -> None:
         db, of = self._db, repeat(changes.product or self._product)
