@@ -14,6 +14,7 @@ from loguru import logger
 from stall_then_strike.app.shell.command import EXIT_DONE, EXIT_HALTED
 from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.infra.journal.writer import journal_path
+from stall_then_strike.sim.bitflyer.venue_account import ChildOrder
 from stall_then_strike.types.dto import Reason
 from tests.infra.journal.other_program import writing
 from tests.infra.watch.small_disk import fill_up, small_disk
@@ -51,13 +52,13 @@ async def worst_lag(until: Callable[[], bool]) -> float:
     return worst
 
 
-async def locked(work: AtWork, seconds: float) -> float:
-    """Another program holds the journal's lock; the worst lag of the loop meanwhile."""
+async def locked(work: AtWork, seconds: float) -> tuple[float, list[ChildOrder]]:
+    """Another program holds the journal's lock: the worst lag of the loop meanwhile, and what is live at its end."""
     holder = writing(journal_of(work.room))
     await asyncio.to_thread(holder.__enter__)
     end_s = time.monotonic() + seconds
     try:
-        return await worst_lag(lambda: time.monotonic() >= end_s)
+        return await worst_lag(lambda: time.monotonic() >= end_s), work.live
     finally:
         await asyncio.to_thread(holder.__exit__, None, None, None)
 
@@ -68,10 +69,10 @@ async def test_lock_of_seconds_holds_up_neither_loop_nor_exits_and_does_not_halt
 ) -> None:
     async with at_work(tmp_path, speed=2) as work:
         await work.new_strikes()
-        lag_s = await locked(work, LOCKED_S)
+        lag_s, live = await locked(work, LOCKED_S)
         assert lag_s < LATE_S
         assert work.core.halted is None
-        assert not work.live, "what was quoted has been taken back"
+        assert not live, "what was quoted has been taken back"
         await work.until("nothing owed", lambda: not work.run.trader.owed)
         await work.new_strikes()
         assert await work.stop() == EXIT_DONE

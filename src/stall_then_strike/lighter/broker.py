@@ -49,10 +49,10 @@ from stall_then_strike.types.errors import (
 )
 from stall_then_strike.types.instrument import Ticks
 
-PATIENCE_S: Final = 2.0
+_PATIENCE_S: Final = 2.0
 """How long a message that is in doubt is repeated and enquired about, on the venue's clock: a quote that is older is
 not wanted any more."""
-BETWEEN_S: Final = 0.3
+_BETWEEN_S: Final = 0.3
 """Between two readings of the venue's counter."""
 _SHUNNED_NS: Final = 30 * NS_PER_S
 """How long the socket is not used for messages after it left one unanswered."""
@@ -120,8 +120,8 @@ class LighterBroker:
                 clock,
                 batch_limit=WS_BATCH,
                 on_trouble=lambda line: _log.warning("{}", line),
-                patience_s=PATIENCE_S,
-                between_s=BETWEEN_S,
+                patience_s=_PATIENCE_S,
+                between_s=_BETWEEN_S,
                 repeats=False,
             )
             for key in keys
