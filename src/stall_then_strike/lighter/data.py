@@ -402,9 +402,10 @@ class LighterDataProvider:
     def _on_stats(self, kind: str, message: Message, recv_ns: int) -> None:
         """Statistics of the markets that changed, by their index as a text."""
         figures = message.get(kind)
-        for index in figures if isinstance(figures, dict) else ():
-            market = self._wanted[DataKind.MARKET_STATS].get(int(index) if index.isdecimal() else -1)
-            if market is None:
+        if not isinstance(figures, dict):
+            return
+        for index, market in tuple(self._wanted[DataKind.MARKET_STATS].items()):
+            if str(index) not in figures:
                 continue
             try:
                 found = self._handlers.market_stats(market).handle(message, recv_ns)
