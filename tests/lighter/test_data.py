@@ -199,6 +199,22 @@ async def test_lost_book_is_told_and_whole_again(fault: Fault) -> None:
             assert BookStatus.UNKNOWN not in seen, "the other market's book is not affected"
 
 
+async def test_who_is_told_may_give_up_or_ask_for_more_at_once() -> None:
+    async with desk() as at:
+
+        def on_data(data: MarketData) -> None:
+            at.heard.append(data)
+            if data.kind is BOOK:
+                at.provider.unsubscribe(BOOK, [data.market])
+                at.provider.subscribe(QUOTE, [data.market])
+
+        at.provider._on_data = on_data
+        at.provider.subscribe(BOOK, ["ETH"])
+        await until(lambda: at.of(QUOTE))
+        assert len(at.of(BOOK)) == 1
+        assert at.provider.get_subscriptions() == [QUOTE]
+
+
 async def test_statistics_of_markets_that_there_are_not_are_passed_over() -> None:
     heard: list[MarketData] = []
     provider = LighterDataProvider(LighterWebSocketManager("http://127.0.0.1:1"), Markets(), heard.append)

@@ -327,12 +327,12 @@ class LighterDataProvider:
             self._look_for_pauses()
         if self.socket.connects == self._given_up:
             return
-        for listener in channel.listeners.values():
+        for listener in tuple(channel.listeners.values()):  # a receiver may subscribe or unsubscribe
             listener.on_message(message, recv_ns)
         self._news.set()
 
     def _on_gap(self, channel: _Channel, why: str) -> None:
-        for listener in channel.listeners.values():
+        for listener in tuple(channel.listeners.values()):  # a receiver may subscribe or unsubscribe
             listener.on_gap(why)
 
     def _look_for_pauses(self) -> None:
