@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from stall_then_strike.app.shell.command import EXIT_DONE
-from tests.live.rig import UNHURRIED, live_room
+from tests.live.rig import live_room
 from tests.signing import SIGNED
 
 pytestmark = SIGNED
 
 
 async def test_books_equal_the_ledger(tmp_path: Path) -> None:
-    async with live_room(tmp_path, sections={"pybotters": UNHURRIED}) as room:
+    async with live_room(tmp_path) as room:
         assert await room.run(60) == EXIT_DONE
         ledger = room.venue.ledger()
         assert len(ledger.fills) > 10

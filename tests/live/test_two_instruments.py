@@ -25,8 +25,6 @@ from tests.live.witness import SEND
 from tests.signing import SIGNED
 
 MIXTURES = 3
-CALM = {"pybotters": {"timeout_sec": Decimal(3)}}
-"""No fault is meant: a busy machine shall not make one."""
 
 
 def journal_of(room: LiveRoom) -> Path:
@@ -62,7 +60,7 @@ async def test_both_trade_and_both_ledgers_are_equal(tmp_path: Path) -> None:
     """The run is recorded, too, and replayed to the same decisions of each."""
     raw, again = tmp_path / "raw", tmp_path / "again"
     recorded = {"record": {"enabled": True, "dir": str(raw)}}
-    async with live_room(tmp_path, instruments=TWO, speed=5, sections=CALM | recorded) as room:
+    async with live_room(tmp_path, instruments=TWO, speed=5, sections=recorded) as room:
         assert await room.run(30) == EXIT_DONE
         room.check()
         assert sorted({product_of(tape) for tape in raw.glob("*Z.jsonl.zst")} - {None}) == ["ETH_JPY", "FX_BTC_JPY"]
@@ -94,7 +92,7 @@ async def test_both_trade_and_both_ledgers_are_equal(tmp_path: Path) -> None:
 
 @SIGNED
 async def test_one_limit_halts_both_and_is_remembered_and_lifted_for_both(tmp_path: Path) -> None:
-    sections = {**CALM, "risk": {"daily_pnl_jpy": Decimal(-15), "max_dd_jpy": Decimal(-15)}}
+    sections = {"risk": {"daily_pnl_jpy": Decimal(-15), "max_dd_jpy": Decimal(-15)}}
     async with live_room(tmp_path, instruments=TWO, speed=5, sections=sections) as room:
         assert await room.run(300) == EXIT_HALTED
         room.check()

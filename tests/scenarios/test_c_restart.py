@@ -19,7 +19,7 @@ from stall_then_strike.sim.faults.kinds import Fault, FaultKind
 from stall_then_strike.types.dto import OrderId, Reason, Side, TimeInForce
 from stall_then_strike.types.errors import JournalError
 from stall_then_strike.types.instrument import Lots, Ticks
-from tests.scenarios.at_work import CANCEL, PLACE, QUICK, STILL, AtWork, at_work
+from tests.scenarios.at_work import CANCEL, PATIENT, PLACE, QUICK, STILL, AtWork, at_work
 from tests.signing import SIGNED
 
 pytestmark = SIGNED
@@ -236,7 +236,7 @@ async def test_c12_damaged_journal_is_refused_and_left_alone(damage: str, tmp_pa
 async def test_c13_stopped_while_a_close_is_on_its_way(*, is_answered: bool, tmp_path: Path) -> None:
     """C13: SIGTERM finds a close under way, with or without its answer: its fill counts, and no other close is sent."""
     ten = {"timeout_sec": Decimal("0.5")}  # seconds of the exchange's time: positions may differ for twenty
-    async with at_work(tmp_path, pybotters=ten, **QUICK) as work:
+    async with at_work(tmp_path, **PATIENT if is_answered else {"pybotters": ten}, **QUICK) as work:
         if not is_answered:
             work.room.exchange.faults.inject(Fault(kind=K.LOSE_ANSWER, path=SEND, chance=0.3, count=6))
         await work.until("close", lambda: any('"MARKET"' in call.body for call in work.calls(PLACE)))
