@@ -23,6 +23,8 @@ SNAPSHOT = f"lightning_board_snapshot_{PRODUCT}"
 EXECUTIONS = f"lightning_executions_{PRODUCT}"
 TICKER = f"lightning_ticker_{PRODUCT}"
 WHOLE = {"mid_price": 105.0, "bids": [{"price": 100.0, "size": 0.5}], "asks": [{"price": 110.0, "size": 0.5}]}
+LIMIT_S = 20.0
+"""For what is certain to come, on a busy machine too."""
 DELTA = {"mid_price": 105.0, "bids": [{"price": 99.0, "size": 0.5}], "asks": []}
 
 
@@ -121,7 +123,7 @@ class Heard:
         self._more.set()
 
     async def wait(self, wanted: Callable[[SessionEvent], bool], after: int = 0) -> SessionEvent:
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(LIMIT_S):
             while True:
                 for event in self.events[after:]:
                     if wanted(event):
@@ -149,5 +151,5 @@ async def live(
     """A session that has received its first book."""
     async with PyBotterSession(config(venue.url, **ws), clock or SystemClock(), heard, credentials) as session:
         await session.connect_ws()
-        await session.wait_ready()
+        await session.wait_ready(LIMIT_S)
         yield session
