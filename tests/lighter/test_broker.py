@@ -243,6 +243,26 @@ async def test_refused_change_is_a_cancel_and_then_a_new_order_of_the_rest() -> 
         assert (order.size, order.is_ask, order.in_force.name) == (200, True, "POST_ONLY")
 
 
+async def test_end_that_cannot_be_read_is_waited_for() -> None:
+    async with desk() as one:
+        name = await one.broker.send_order("ETH", Side.BUY, "0.01", "3000", post_only=True)
+        asked, calls = one.broker._calls.inactive_orders, 0
+
+        async def inactive_orders(limit: int = 100) -> list[dict[str, Any]]:
+            nonlocal calls
+            calls += 1
+            rows = await asked(limit)
+            return rows if calls > 1 else [{**row, "initial_base_amount": "much"} for row in rows]
+
+        one.broker._calls.inactive_orders = inactive_orders  # type: ignore[method-assign]  # one broken answer
+        refuse_once(one, 21703)
+        new = await one.broker.update_order(name, price=3_020)
+        assert new != name
+        assert calls == 2
+        (order,) = one.books.orders.values()
+        assert order.client_index == int(new)
+
+
 async def test_calls_that_return_at_once_tell_their_errors() -> None:
     async with desk() as one:
         good = one.broker.send_order_async("ETH", Side.BUY, "0.02", 3_000)

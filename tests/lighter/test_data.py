@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
@@ -196,6 +197,34 @@ async def test_lost_book_is_told_and_whole_again(fault: Fault) -> None:
             assert sum(isinstance(event, VenueStatus) for event in at.events) == 2
         else:
             assert BookStatus.UNKNOWN not in seen, "the other market's book is not affected"
+
+
+async def test_who_is_told_may_give_up_or_ask_for_more_at_once() -> None:
+    async with desk() as at:
+
+        def on_data(data: MarketData) -> None:
+            at.heard.append(data)
+            if data.kind is BOOK:
+                at.provider.unsubscribe(BOOK, [data.market])
+                at.provider.subscribe(QUOTE, [data.market])
+
+        at.provider._on_data = on_data
+        at.provider.subscribe(BOOK, ["ETH"])
+        await until(lambda: at.of(QUOTE))
+        assert len(at.of(BOOK)) == 1
+        assert at.provider.get_subscriptions() == [QUOTE]
+
+
+async def test_statistics_of_markets_that_there_are_not_are_passed_over() -> None:
+    heard: list[MarketData] = []
+    provider = LighterDataProvider(LighterWebSocketManager("http://127.0.0.1:1"), Markets(), heard.append)
+    provider.subscribe(STATS, ["ETH"])
+    figures = {"9" * 5_000: {}, "x": {}, "0": {"market_id": 0, "mark_price": "2000.10"}, "1": {"market_id": 1}}
+    message = {"channel": "market_stats:all", "type": "update/market_stats", "market_stats": figures}
+    provider._on_stats("market_stats", message, 1)
+    assert [one.market.symbol for one in heard] == ["ETH"]
+    assert isinstance(heard[0].value, MarketStats)
+    assert heard[0].value.mark_price == Decimal("2000.10")
 
 
 async def test_crossed_snapshot_is_never_shown() -> None:

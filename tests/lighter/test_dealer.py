@@ -135,6 +135,25 @@ async def test_batch_block_without_automatic_flush_and_one_that_fails() -> None:
         assert (await dealer.flush())["accepted"] == 0
 
 
+async def test_block_that_fails_after_a_flush_of_its_own_leaves_nothing_in_the_queue() -> None:
+    async with rig() as at:
+        dealer = at.dealer
+        for _ in range(2):
+            await dealer.create_limit_order(3000.0, 0.01)
+
+        async def fail_after_a_flush() -> None:
+            async with dealer.batch():
+                await dealer.flush()
+                await dealer.create_limit_order(3001.0, 0.01)
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            await fail_after_a_flush()
+        assert dealer.queued == 0
+        await dealer.flush()
+        assert len(at.venue.venue.txs) == 2
+
+
 async def test_closing_sends_the_queue_unless_the_block_failed() -> None:
     async with rig() as at:
         await at.dealer.create_limit_order(3000.0, 0.01)

@@ -76,6 +76,28 @@ async def test_polls_leave_room_for_cancels() -> None:
     assert clock.now_ns() >= MINUTE_NS
 
 
+class StandingClock(VirtualClock):
+    """Time does not pass: who sleeps goes on sleeping."""
+
+    async def sleep_until(self, deadline_ns: int) -> None:
+        await asyncio.Event().wait()
+
+
+async def test_poll_that_waits_for_room_is_overtaken_by_a_cancel() -> None:
+    clock = StandingClock(0)
+    limiter = made(clock, per_minute=20)
+    await stamps(limiter, clock, ["account"] * 18)
+    polls = [asyncio.create_task(limiter.admit("account")) for _ in range(2)]
+    await asyncio.sleep(0)
+    async with asyncio.timeout(1):
+        await limiter.admit("sendTx")
+    assert limiter.used() == (19, 20)
+    for poll in polls:
+        assert not poll.done()
+        poll.cancel()
+    await asyncio.gather(*polls, return_exceptions=True)
+
+
 async def test_premium_sends_have_a_limit_of_their_own() -> None:
     clock = VirtualClock(0)
     limiter = made(clock, PREMIUM, per_minute=10**6)

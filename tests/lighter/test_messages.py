@@ -165,6 +165,13 @@ def test_null_missing_and_unknown_forms_are_read(message: dict[str, Any], kind: 
         assert frame.all() == []
 
 
+@pytest.mark.parametrize("price", ["1E+999999", "-9E+999999", "1E-999999"])
+def test_number_that_nobody_can_compute_with_is_unreadable(price: str) -> None:
+    order = {"order_index": 1, "initial_base_amount": "1", "price": price, "status": "open"}
+    with pytest.raises(UnreadableFrame, match="decimal_max_digits"):
+        read_frame({"type": "update/account_all_orders", "channel": "account_all_orders:1", "orders": {"0": [order]}})
+
+
 def test_unreadable_message_names_fields_not_values() -> None:
     with pytest.raises(UnreadableFrame, match=r"update/user_stats: stats.collateral: decimal_parsing") as caught:
         read_frame({"type": "update/user_stats", "channel": "user_stats:1", "stats": {"collateral": "secret"}})

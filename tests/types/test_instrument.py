@@ -92,7 +92,7 @@ def test_sizes_that_passed_through_a_json_float_are_still_exact(lots: int) -> No
     assert FX.to_lots(repr(float(FX.size(Lots(lots))))) == lots
 
 
-@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "", "1,5", "one"])
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "", "1,5", "one", "1E+999999", "-1E+99999"])
 def test_what_is_no_number_is_refused(text: str) -> None:
     unit = fx_btc_jpy()
     for convert in (unit.to_ticks, unit.to_lots, unit.to_money):

@@ -62,10 +62,6 @@ class Tally:
     fills: int = 0
     volume: int = 0
     """Lots."""
-    fees: int = 0
-    """Money units, positive when paid."""
-    funding: int = 0
-    """Money units, positive when received."""
     anomalies: int = 0
     reason_rows: dict[Reason, int] = field(default_factory=dict)
     """Decision rows by reason."""
@@ -169,7 +165,6 @@ class Recorder:
         tally = self.tally
         tally.fills += 1
         tally.volume += fill.size
-        tally.fees += fill.fee
         if order.is_quote:
             tally.touched += order.executed == fill.size
             tally.filled += order.state is OrderState.FILLED
@@ -179,7 +174,6 @@ class Recorder:
         """Record a fill that is not of our orders, after it was booked."""
         self.tally.fills += 1
         self.tally.volume += fill.size
-        self.tally.fees += fill.fee
         self._trade(fill, tag, realised, None, None)
 
     def _trade(
@@ -220,7 +214,6 @@ class Recorder:
 
     def funding(self, event: FundingEvent) -> None:
         """Record a payment without a fill."""
-        self.tally.funding += event.amount
         self.note("INFO", f"{event.what}: {self._instrument.amount(event.amount):+,.2f} {self._instrument.quote}")
         self.fact("funding", detail=f"{self._instrument.amount(event.amount):+f}")
 

@@ -139,7 +139,6 @@ class KillSwitch:
     def on_day_roll(self) -> Reason | None:
         """Count the new day's loss from zero, and lift a halt by a limit of the ended day; return its reason."""
         self.pnl_base = 0
-        """The result from which the day's loss is counted, in money units: that of the last resume, or zero."""
         return self._lift() if self.halted in DAY_LIMITS else None
 
     def resume(self, day: Day) -> Reason | None:

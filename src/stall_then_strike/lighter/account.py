@@ -160,8 +160,8 @@ class LighterAccountProcessor:
 
     def _on_gap(self, kind: str, why: str) -> None:
         """What follows on a channel may not continue what it told before."""
+        del why
         if kind in _VITAL:
-            del why
             self._shown.discard(kind)
             self._events.forget()
             self._set_live(is_live=False)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum, unique
 from functools import partial
@@ -22,6 +23,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from loguru import logger
+from pydantic import ValidationError
 
 from stall_then_strike.engine.gateway import Later, Reply, Request
 from stall_then_strike.infra.clock import Clock
@@ -49,10 +51,10 @@ from stall_then_strike.types.errors import (
 )
 from stall_then_strike.types.instrument import Ticks
 
-PATIENCE_S: Final = 2.0
+_PATIENCE_S: Final = 2.0
 """How long a message that is in doubt is repeated and enquired about, on the venue's clock: a quote that is older is
 not wanted any more."""
-BETWEEN_S: Final = 0.3
+_BETWEEN_S: Final = 0.3
 """Between two readings of the venue's counter."""
 _SHUNNED_NS: Final = 30 * NS_PER_S
 """How long the socket is not used for messages after it left one unanswered."""
@@ -120,8 +122,8 @@ class LighterBroker:
                 clock,
                 batch_limit=WS_BATCH,
                 on_trouble=lambda line: _log.warning("{}", line),
-                patience_s=PATIENCE_S,
-                between_s=BETWEEN_S,
+                patience_s=_PATIENCE_S,
+                between_s=_BETWEEN_S,
                 repeats=False,
             )
             for key in keys
@@ -288,7 +290,8 @@ class LighterBroker:
         while self.clock.now_ns() < until_ns:
             for row in await self._calls.inactive_orders():
                 if index in (row.get("client_order_index"), row.get("order_index")):
-                    return Order.model_validate(row)
+                    with suppress(ValidationError):  # the next list may have it whole
+                        return Order.model_validate(row)
             await self.clock.sleep_until(self.clock.now_ns() + int(_LOOK_EVERY_S * NS_PER_S))
         raise OutcomeUnknown("update_order", f"no list shows the end of order {index}: nothing new was sent")
 

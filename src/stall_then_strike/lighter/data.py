@@ -327,12 +327,12 @@ class LighterDataProvider:
             self._look_for_pauses()
         if self.socket.connects == self._given_up:
             return
-        for listener in channel.listeners.values():
+        for listener in tuple(channel.listeners.values()):  # a receiver may subscribe or unsubscribe
             listener.on_message(message, recv_ns)
         self._news.set()
 
     def _on_gap(self, channel: _Channel, why: str) -> None:
-        for listener in channel.listeners.values():
+        for listener in tuple(channel.listeners.values()):  # a receiver may subscribe or unsubscribe
             listener.on_gap(why)
 
     def _look_for_pauses(self) -> None:
@@ -402,9 +402,10 @@ class LighterDataProvider:
     def _on_stats(self, kind: str, message: Message, recv_ns: int) -> None:
         """Statistics of the markets that changed, by their index as a text."""
         figures = message.get(kind)
-        for index in figures if isinstance(figures, dict) else ():
-            market = self._wanted[DataKind.MARKET_STATS].get(int(index) if index.isdecimal() else -1)
-            if market is None:
+        if not isinstance(figures, dict):
+            return
+        for index, market in tuple(self._wanted[DataKind.MARKET_STATS].items()):
+            if str(index) not in figures:
                 continue
             try:
                 found = self._handlers.market_stats(market).handle(message, recv_ns)

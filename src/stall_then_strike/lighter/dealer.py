@@ -166,7 +166,7 @@ class LighterDealer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is not None:
-            self._drop(0)  # whoever failed half-way has not decided to trade
+            self._drop()  # whoever failed half-way has not decided to trade
         await self.aclose()
 
     async def refresh_markets(self, cache: Path | None = None) -> Markets:
@@ -351,7 +351,7 @@ class LighterDealer:
 
         If the block fails, what it queued is dropped.
         """
-        before = len(self._queue)
+        before = tuple(self._queue)
         self._blocks += 1
         try:
             yield self
@@ -440,11 +440,13 @@ class LighterDealer:
         self.log.debug("%d transactions accepted", len(results))
         return {"code": 200, "accepted": len(results), "tx_hash": [r["tx_hash"] for r in results], "results": results}
 
-    def _drop(self, before: int) -> None:
-        """Forget what was queued since then."""
-        if dropped := len(self._queue) - before:
+    def _drop(self, before: Sequence[_Ticket] = ()) -> None:
+        """Forget what is queued and was not before."""
+        known = set(before)
+        left = [ticket for ticket in self._queue if ticket in known]
+        if dropped := len(self._queue) - len(left):
             self.log.warning("%d queued transactions dropped after an error", dropped)
-            del self._queue[before:]
+            self._queue = left
 
 
 def _of_index(orders: Sequence[Mapping[str, Any]], index: int) -> dict[str, Any]:

@@ -99,7 +99,7 @@ class RollingWeight:
 
 
 class Limiter:
-    """Admits calls one after another, in the order in which they ask."""
+    """Admits calls one after another, in the order in which they ask; vital ones do not wait behind others."""
 
     def __init__(
         self,
@@ -122,7 +122,7 @@ class Limiter:
         self._jitter_ms = jitter_ms
         self._most_wait_ns = most_wait_ns
         self._rng = rng or random.Random()
-        self._turn = asyncio.Lock()
+        self._turn, self._vital_turn = asyncio.Lock(), asyncio.Lock()
         self._paused_until_ns = 0
 
     def used(self) -> tuple[int, int]:
@@ -139,7 +139,7 @@ class Limiter:
         if high_ms > 0:
             await self._clock.sleep_until(self._clock.now_ns() + int(self._rng.uniform(low_ms, high_ms) * NS_PER_MS))
         weight = self._plan.weight(call)
-        async with self._turn:
+        async with self._vital_turn if call in VITAL else self._turn:
             while (wait_ns := self._wait_ns(call, weight)) > 0:
                 if self._most_wait_ns is not None and wait_ns > self._most_wait_ns:
                     raise NotSent(call, f"the venue's limits leave no room for {wait_ns / NS_PER_S:.1f} s")

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 _LONGEST_NUMBER: Final = 40
 
@@ -35,7 +35,12 @@ def steps(value: Any, decimals: int) -> int:
     raise ValueError(f"{str(value)[:_LONGEST_NUMBER]!r} is not a number with at most {decimals} decimals")
 
 
-Amount = Decimal | Literal[""]
+Exact = Annotated[Decimal, Field(max_digits=60)]
+"""A number of the wire. A text like 1E+999999 is none: to compute with it would take minutes, or overflow."""
+EXACT: Final = TypeAdapter[Decimal](Exact)
+"""Reads one on its own. Raises ValidationError."""
+
+Amount = Exact | Literal[""]
 """An amount that may be empty text: no liquidation price, no best price."""
 
 
@@ -48,8 +53,8 @@ class Wire(BaseModel):
 class Level(Wire):
     """One price of a book. ``size`` is absolute; zero deletes the level."""
 
-    price: Decimal
-    size: Decimal
+    price: Exact
+    size: Exact
 
 
 class Book(Wire):
@@ -73,9 +78,9 @@ class Trade(Wire):
 
     trade_id: int
     market_id: int
-    price: Decimal
-    size: Decimal
-    usd_amount: Decimal = Decimal(0)
+    price: Exact
+    size: Exact
+    usd_amount: Exact = Decimal(0)
     ask_id: int = 0
     bid_id: int = 0
     ask_client_id: int = 0
@@ -121,12 +126,12 @@ class Order(Wire):
     client_order_index: int = 0
     market_index: int = 0
     owner_account_index: int = 0
-    initial_base_amount: Decimal
-    remaining_base_amount: Decimal = Decimal(0)
-    filled_base_amount: Decimal = Decimal(0)
-    filled_quote_amount: Decimal = Decimal(0)
-    price: Decimal
-    trigger_price: Decimal = Decimal(0)
+    initial_base_amount: Exact
+    remaining_base_amount: Exact = Decimal(0)
+    filled_base_amount: Exact = Decimal(0)
+    filled_quote_amount: Exact = Decimal(0)
+    price: Exact
+    trigger_price: Exact = Decimal(0)
     is_ask: bool = False
     type: str = "limit"
     time_in_force: str = ""
@@ -159,13 +164,13 @@ class Position(Wire):
     market_id: int
     symbol: str = ""
     sign: int = 1
-    position: Decimal
-    avg_entry_price: Decimal = Decimal(0)
-    position_value: Decimal = Decimal(0)
-    unrealized_pnl: Decimal = Decimal(0)
-    realized_pnl: Decimal = Decimal(0)
+    position: Exact
+    avg_entry_price: Exact = Decimal(0)
+    position_value: Exact = Decimal(0)
+    unrealized_pnl: Exact = Decimal(0)
+    realized_pnl: Exact = Decimal(0)
     liquidation_price: Amount = ""
-    initial_margin_fraction: Decimal = Decimal(0)
+    initial_margin_fraction: Exact = Decimal(0)
     """Percent."""
     margin_mode: object = 0
     """0 is cross, 1 isolated."""
@@ -181,15 +186,15 @@ class MarketStats(Wire):
     """Prices and funding of a market. Rates are percent an hour."""
 
     market_id: int
-    index_price: Decimal = Decimal(0)
-    mark_price: Decimal = Decimal(0)
-    mid_price: Decimal | None = None
+    index_price: Exact = Decimal(0)
+    mark_price: Exact = Decimal(0)
+    mid_price: Exact | None = None
     """Since 2026."""
-    last_trade_price: Decimal = Decimal(0)
-    open_interest: Decimal = Decimal(0)
-    current_funding_rate: Decimal = Decimal(0)
+    last_trade_price: Exact = Decimal(0)
+    open_interest: Exact = Decimal(0)
+    current_funding_rate: Exact = Decimal(0)
     """Estimate of the next."""
-    funding_rate: Decimal = Decimal(0)
+    funding_rate: Exact = Decimal(0)
     """The last that was paid, at ``funding_timestamp`` (milliseconds)."""
     funding_timestamp: int = 0
 
@@ -197,12 +202,12 @@ class MarketStats(Wire):
 class Stats(Wire):
     """Margin figures of the account, in USDC; ratios in percent."""
 
-    collateral: Decimal
-    portfolio_value: Decimal = Decimal(0)
-    leverage: Decimal = Decimal(0)
-    available_balance: Decimal = Decimal(0)
-    margin_usage: Decimal = Decimal(0)
-    buying_power: Decimal = Decimal(0)
+    collateral: Exact
+    portfolio_value: Exact = Decimal(0)
+    leverage: Exact = Decimal(0)
+    available_balance: Exact = Decimal(0)
+    margin_usage: Exact = Decimal(0)
+    buying_power: Exact = Decimal(0)
 
 
 class Asset(Wire):
@@ -210,8 +215,8 @@ class Asset(Wire):
 
     symbol: str = ""
     asset_id: int = 0
-    balance: Decimal = Decimal(0)
-    locked_balance: Decimal = Decimal(0)
+    balance: Exact = Decimal(0)
+    locked_balance: Exact = Decimal(0)
 
 
 class Funding(Wire):
@@ -219,7 +224,7 @@ class Funding(Wire):
 
     funding_id: int
     market_id: int = 0
-    change: Decimal
+    change: Exact
     timestamp: int = 0
     """Seconds."""
 

@@ -20,6 +20,9 @@ Lots = NewType("Lots", int)
 Money = NewType("Money", int)
 """An amount in units of one tick times one lot, signed."""
 
+_MOST_DIGITS: Final = 60
+"""A number of steps with more digits is none: to write 1E+999999 out would take minutes."""
+
 NO_PRICE: Final = Ticks(0)
 NO_MONEY: Final = Money(0)
 
@@ -38,7 +41,7 @@ def _whole(value: Decimal | int | str, scale: int, what: str) -> int:
     """Value times scale as a whole number. Raises ValueError unless it is one."""
     try:
         scaled = Decimal(value) * scale
-        if scaled == scaled.to_integral_value():
+        if scaled.adjusted() < _MOST_DIGITS and scaled == scaled.to_integral_value():
             return int(scaled)
     except (ArithmeticError, ValueError):
         pass

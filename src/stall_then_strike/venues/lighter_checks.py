@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from decimal import ROUND_CEILING, Decimal, InvalidOperation
+from decimal import ROUND_CEILING, Decimal
 from typing import Any, Final
+
+from pydantic import ValidationError
 
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.config.trading import STALL_THEN_STRIKE
@@ -13,7 +15,7 @@ from stall_then_strike.infra.line.clock_skew import ClockSkew
 from stall_then_strike.lighter.client import ask_public
 from stall_then_strike.lighter.factory import LighterParts
 from stall_then_strike.lighter.markets import configured_market
-from stall_then_strike.lighter.messages import Position
+from stall_then_strike.lighter.messages import EXACT, Position
 from stall_then_strike.lighter.signing.account_keys import LighterAccount
 from stall_then_strike.types.errors import (
     AuthRefused,
@@ -41,7 +43,7 @@ from stall_then_strike.venues.lighter_hand import lighter_cancel_all
 
 _DOMAINS: Final = (".zklighter.elliot.ai", ".lighter.xyz")
 _NO_ACCOUNT: Final = 21100
-_FRACTION_ONE: Final = 10_000
+_FRACTION_ONE: Final = Decimal(10_000)
 _ISOLATED: Final = 1
 _UNITS: Final = ("size_decimals", "price_decimals")
 
@@ -64,7 +66,9 @@ async def lighter_checks(
         details = await ask_public(cfg.exchange.base_url, clock, "orderBookDetails")
     except VenueError as error:
         return [*results, _failed("venue", error)]
-    rows = {row.get("market_id"): row for row in details.get("order_book_details") or [] if isinstance(row, dict)}
+    listed = details.get("order_book_details")
+    dicts = [row for row in listed if isinstance(row, dict)] if isinstance(listed, list) else []
+    rows = {index: row for row in dicts if type(index := row.get("market_id")) is int}
     results.append(ok("venue", f"{len(rows)} markets"))
     results.append(clock_finding(skew, cfg.risk.max_clock_skew_sec))
     each = cfg.by_instrument()
@@ -122,14 +126,19 @@ def _market(cfg: AppConfig, row: Mapping[str, Any] | None, is_one_of_several: bo
 
 
 def _price(row: Mapping[str, Any]) -> Decimal:
+    return _number(row.get("last_trade_price") or row.get("mark_price"))
+
+
+def _number(told: object) -> Decimal:
+    """A number of an answer; zero if it is missing or none."""
     try:
-        return Decimal(str(row.get("last_trade_price") or row.get("mark_price") or 0))
-    except InvalidOperation:
+        return EXACT.validate_python(told or 0)
+    except ValidationError:
         return Decimal(0)
 
 
 async def _account(
-    cfg: AppConfig, account: LighterAccount, parts: LighterParts, rows: Mapping[object, Mapping[str, Any]]
+    cfg: AppConfig, account: LighterAccount, parts: LighterParts, rows: Mapping[int, Mapping[str, Any]]
 ) -> list[CheckResult]:
     try:
         orders = await parts.calls.active_orders(None)
@@ -138,12 +147,12 @@ async def _account(
     results = [ok("api key", f"key {account.api_key_index} is registered")]
     try:
         shown = await parts.calls.account()
-        collateral = Decimal(shown.get("collateral") or 0)
-        worth = Decimal(shown.get("total_asset_value") or collateral)
+        collateral = EXACT.validate_python(shown.get("collateral") or 0)
+        worth = EXACT.validate_python(shown.get("total_asset_value") or collateral)
         held = [Position.model_validate(row) for row in shown.get("positions") or []]
     except VenueError as error:
         return [*results, _failed("account", error)]
-    except (ValueError, InvalidOperation):
+    except (ValidationError, TypeError):
         return [*results, fault("account", "the venue's answer cannot be read", "try again later")]
     results.append(collateral_finding(collateral, cfg.exchange.quote))
     results.append(_margin(cfg, worth, rows))
@@ -153,12 +162,12 @@ async def _account(
     return results
 
 
-def _margin(cfg: AppConfig, worth: Decimal, rows: Mapping[object, Mapping[str, Any]]) -> CheckResult:
+def _margin(cfg: AppConfig, worth: Decimal, rows: Mapping[int, Mapping[str, Any]]) -> CheckResult:
     """Whether the account carries the largest positions of all instruments at once."""
     needed = Decimal(0)
     for each in cfg.by_instrument():
         row = rows.get(each.exchange.market_index) or {}
-        share = Decimal(int(row.get("default_initial_margin_fraction") or _FRACTION_ONE)) / _FRACTION_ONE
+        share = (_number(row.get("default_initial_margin_fraction")) or _FRACTION_ONE) / _FRACTION_ONE
         needed += each.strategy.max_inventory_btc * _price(row) * share
     quote = cfg.exchange.quote
     text = f"the largest positions bind {money(needed, signed=False)} of {money(worth, signed=False)} {quote}"

@@ -20,6 +20,7 @@ from stall_then_strike.types.instrument import fx_btc_jpy
 from tests.engine.core_rig import BUY, MIN, MS, SELL, START_NS, at, config, fill, own_order
 from tests.engine.venue.reports import UNIT, report
 
+LAG_MS = bitflyer_rules(config()).history_lag_ns // MS
 ROUNDING, CARRY = "rounding or carry", "funding or carry"
 HELD = 10_000_000 * MIN
 """0.001 BTC at 10 million: 10,000 JPY."""
@@ -352,6 +353,26 @@ def test_collateral_that_lacks_what_the_newest_fills_won_is_behind() -> None:
     assert [pay(found, -30 * UNIT - 7) for _ in range(3)] == [None] * 3
     assert due_ms(found, ms=61_000)[1] == PERIOD
     assert [pay(found, -40 * UNIT) for _ in range(2)] == [None, Payment(-40 * UNIT, is_carry=True, what=CARRY)]
+
+
+def test_what_was_won_long_ago_explains_no_payment() -> None:
+    """Collateral cannot lag for ever, and a charge may be as large as some result of that day."""
+    found = settled()
+    found.note_fill(at(10_000), fill(SELL, 100, MIN, exec_id=8), 30 * UNIT)
+    assert found.compare(report(20_000, fills=[fill(SELL, 100, MIN, exec_id=8)]), 0) is Books.AGREE
+    late_ms = 20_000 + LAG_MS
+    assert [pay(found, -30 * UNIT, late_ms + n) for n in (0, 1)] == [
+        None,
+        Payment(-30 * UNIT, is_carry=True, what=CARRY),
+    ]
+
+
+def test_results_of_other_instruments_do_not_pile_up() -> None:
+    """The first instrument of an account may have no fill of its own for weeks."""
+    found = settled()
+    for number in range(100):
+        found.note_result(at(number * LAG_MS), 7)
+    assert len(found._results) <= 2
 
 
 def test_a_drift_that_many_results_explain_is_booked_though_it_looks_like_some_of_them() -> None:

@@ -13,6 +13,7 @@ from stall_then_strike.infra.journal.batch import ACCOUNT, BatchedJournal
 from stall_then_strike.infra.journal.reader import JournalReader
 from tests.infra.journal.journal_rig import PRODUCT, TS, changes, ended, fact, fill, memo, order
 
+OTHER = "ETH_JPY"
 STEPS = [
     changes(orders=(order("a"), order("b")), facts=(fact(what="send"),), memo=memo(ts_ns=TS)),
     changes(fills=(fill(1),), facts=(fact(what="fill"),)),
@@ -21,8 +22,8 @@ STEPS = [
 ]
 
 
-def opened(folder: Path) -> BatchedJournal:
-    return BatchedJournal.open(folder / "0001-paper-sim.sqlite3", product_code=PRODUCT, now_ns=TS)
+def opened(folder: Path, *others: str) -> BatchedJournal:
+    return BatchedJournal.open(folder / "0001-paper-sim.sqlite3", product_code=PRODUCT, now_ns=TS, others=others)
 
 
 @pytest.mark.parametrize("writes_each", [True, False])
@@ -40,6 +41,20 @@ def test_steps_written_together_leave_what_they_leave_one_by_one(writes_each: bo
         assert reader.memo() == memo(ts_ns=TS + 1)
         assert (reader.info().account, reader.info().held_by) == (ACCOUNT, None)
     assert [left.name for left in tmp_path.iterdir()] == [path.name], "no locks, no log"
+
+
+@pytest.mark.parametrize("products", [(PRODUCT, OTHER, PRODUCT), (OTHER, PRODUCT, PRODUCT), (PRODUCT, PRODUCT, OTHER)])
+def test_newest_memo_of_the_account_stays_whichever_instrument_brought_it(
+    products: tuple[str, ...], tmp_path: Path
+) -> None:
+    with opened(tmp_path, OTHER) as journal:
+        for number, product in enumerate(products):
+            each = memo(ts_ns=TS + number)
+            journal.record(changes(orders=(order(f"{number}"),), memo=each, product=product, account=each))
+        journal.record(changes(facts=(fact(what="stop"),), product=products[0]))
+        path = journal.journal.path
+    with JournalReader.open(path) as reader:
+        assert reader.account_memo() == memo(ts_ns=TS + 2)
 
 
 def test_run_in_which_nothing_happened_leaves_nothing(tmp_path: Path) -> None:

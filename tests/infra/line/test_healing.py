@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from itertools import pairwise
 
-from stall_then_strike.infra.line.healing import LONGEST_S, PATIENCE_S, STEADY_S, Healing
+from stall_then_strike.infra.line.healing import LONGEST_S, PATIENCE_S, WHOLE_S, Healing
 
 
 def test_first_loss_is_healed_at_once_and_the_next_after_a_pause() -> None:
@@ -27,7 +27,7 @@ def test_pauses_grow_to_the_longest_and_begin_anew_after_a_good_time() -> None:
     assert gaps[0] <= 1.25
     assert LONGEST_S / 2 <= gaps[-1] <= LONGEST_S + 0.25
     healing.is_due(now_s, is_whole=True)
-    assert healing.lost(now_s + STEADY_S)
+    assert healing.lost(now_s + WHOLE_S)
 
 
 def test_answer_that_does_not_come_is_waited_for() -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
+import struct
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from socket import SO_LINGER, SOL_SOCKET
 from typing import Any
 
 import aiohttp
@@ -40,11 +43,17 @@ class Server:
     answers: Callable[[str], bool] = lambda channel: True
     news: asyncio.Event = field(default_factory=asyncio.Event)
     refuses: bool = False
+    thinks_s: float = 0.0
+    """Before it answers a handshake."""
+    handshakes: int = 0
     close_codes: list[int | None] = field(default_factory=list)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         if self.refuses:
             return web.Response(status=503)
+        self.handshakes += 1
+        self.tell()
+        await asyncio.sleep(self.thinks_s)
         socket = web.WebSocketResponse(autoping=False)
         await socket.prepare(request)
         self.sockets.append(socket)
@@ -243,6 +252,27 @@ async def test_pings_both_ways() -> None:
             assert len(server.sockets) == 1
 
 
+async def test_pings_before_a_reset_do_not_end_run() -> None:
+    """They are read while the process is busy; by the time they are answered there is no connection."""
+
+    def handle_slowly(message: Message, recv_ns: int) -> None:
+        time.sleep(0.05)
+
+    async with served() as server:
+        manager = made(server)
+        manager.subscribe("a/1", handle_slowly)
+        async with running(manager) as task:
+            await server.until(lambda: len(server.heard) == 1)
+            venue = server.sockets[0]
+            venue.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_LINGER, struct.pack("ii", 1, 0))
+            await venue.send_json({"channel": "a/1", "n": 1})
+            for _ in range(3):
+                await venue.ping()
+            venue._req.transport.abort()
+            await server.until(lambda: len(server.heard) == 2 or task.done())
+            assert not task.done()
+
+
 async def test_silent_connection_is_renewed() -> None:
     async with served() as server:
         manager = made(server, silent_s=0.05)
@@ -316,6 +346,30 @@ async def test_outgoing_queue_is_bounded() -> None:
             manager.send({"n": "taken in place of the one that is being sent"})
             with pytest.raises(NotSent, match="4 messages wait already"):
                 manager.send({"n": 9})
+
+
+async def test_close_during_a_handshake_ends_run() -> None:
+    async with served(thinks_s=0.1) as server:
+        manager = made(server)
+        async with running(manager) as task:
+            await server.until(lambda: server.handshakes == 1)
+            manager.close()
+            await asyncio.wait((task,), timeout=2)
+            assert task.done()
+    assert manager.statistics().last_error == "closed by us"
+
+
+async def test_channel_given_up_during_its_handshake_leaves_no_connection() -> None:
+    async with served() as server:
+        manager = made(server)
+        async with running(manager):
+            await manager.wait_connected(2)
+            server.thinks_s = 0.1
+            manager.subscribe("account/7", lambda message, recv_ns: None, dedicated=True)
+            await server.until(lambda: server.handshakes == 2)
+            manager.unsubscribe("account/7")
+            await server.until(lambda: len(server.close_codes) == 1)
+            assert len(server.open()) == 1
 
 
 async def test_what_waits_goes_out_before_the_close() -> None:

@@ -110,6 +110,20 @@ async def test_old_reports_are_deleted(tmp_path: Path) -> None:
         assert left[-1] == f"{DAY}.html"
 
 
+async def test_an_old_report_that_cannot_be_deleted_is_left_and_the_digest_sent(tmp_path: Path) -> None:
+    """The task is the run's: an error in it would end trading."""
+    (tmp_path / "reports" / "2026-01-00.html").mkdir(parents=True)
+    for number in range(1, KEPT + 1):
+        (tmp_path / "reports" / f"2026-01-{number:02d}.html").touch()
+    async with digesting(tmp_path, WRITES) as (digests, sent):
+        for day in (DAY, "2026-12-01"):
+            digests.put(day, "+1 JPY")
+            await until_sent(sent, 1 + (day != DAY))
+        assert [report and report.name for _, report in sent] == [f"{DAY}.html", "2026-12-01.html"]
+    left = sorted(path.name for path in (tmp_path / "reports").iterdir())
+    assert left[:2] == ["2026-01-00.html", "2026-01-03.html"]
+
+
 def test_without_reports_it_is_sent_at_once() -> None:
     sent: Sent = []
     DayDigests(lambda text, report: sent.append((text, report)), None).put(DAY, "+1 JPY")

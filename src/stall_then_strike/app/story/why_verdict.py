@@ -93,7 +93,7 @@ def _filled(life: OrderLife, units: Instrument) -> str:
 
 def of_moment(sources: Sources, found: Records, hold: Hold | None, state: DecisionLine | None, at_ns: int) -> list[str]:
     """Which decision was in force at a moment, and what happened around it."""
-    said = [_at(sources, hold, state, at_ns)]
+    said = [_at(hold, state, at_ns)]
     halt = sources.last_halt(at_ns + 1) if hold is not None and hold.reason == Reason.HALTED.label else None
     if halt is not None:
         ts_ns, label, detail = halt
@@ -107,7 +107,7 @@ def of_moment(sources: Sources, found: Records, hold: Hold | None, state: Decisi
     return said
 
 
-def _at(sources: Sources, hold: Hold | None, state: DecisionLine | None, at_ns: int) -> str:
+def _at(hold: Hold | None, state: DecisionLine | None, at_ns: int) -> str:
     clock = utc_clock(at_ns)
     if hold is not None:
         what = "nothing new was quoted" if hold.reason == Reason.QUOTING.label else "nothing was quoted"

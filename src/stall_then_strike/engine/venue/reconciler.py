@@ -238,13 +238,17 @@ class Reconciler:
         self._recent.append((now_ns, fill))
         if realised:
             self.note_result(now_ns, realised)
-        while self._results and self._results[0][0] < now_ns - self._list_lag_ns:
-            self._results.popleft()
 
     def note_result(self, now_ns: int, realised: int) -> None:
-        """Something was realised that the collateral may show late."""
+        """Something was realised that the collateral may show late, here or by another instrument of the account."""
+        self._forget_results(now_ns)
         self._results.append((now_ns, realised))
         self._roundings += 1
+
+    def _forget_results(self, now_ns: int) -> None:
+        """Drop the results that are so old that the collateral must show them."""
+        while self._results and self._results[0][0] < now_ns - self._list_lag_ns:
+            self._results.popleft()
 
     def remember(self, booked: BookedFill) -> None:
         """An earlier run booked this fill. Its sources are unknown, so it counts as certain while lists may lack it."""
@@ -370,6 +374,7 @@ class Reconciler:
             self.cash_base = base
         amount = base - self.cash_base
         self._is_whole = self._is_whole and not report.collateral % self._unit
+        self._forget_results(report.asked_ns)
         if self._is_behind_results(amount):
             return None
         seen, self._odd_cash = self._odd_cash, amount

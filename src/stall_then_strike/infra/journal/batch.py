@@ -68,19 +68,20 @@ class BatchedJournal:
             self._waiting.append(changes)
 
     def write(self) -> None:
-        """Write the waiting steps, those of each instrument in one transaction."""
-        while self._waiting:
-            product = self._waiting[0].product
-            steps = [step for step in self._waiting if step.product == product]
+        """Write the waiting steps, those of each instrument in one transaction; the newest memo of the account last."""
+        products = dict.fromkeys(step.product for step in self._waiting)
+        each = [_merged([step for step in self._waiting if step.product == product]) for product in products]
+        for merged in sorted(each, key=lambda one: 0 if one.account is None else one.account.ts_ns):
             try:
-                self.journal.record(_merged(steps))
+                self.journal.record(merged)
             except JournalBusy as error:
                 if len(self._waiting) >= _MOST:
                     self._fail(error)
                 return
             except JournalError as error:
                 self._fail(error)
-            self._waiting = [step for step in self._waiting if step.product != product]
+                return
+            self._waiting = [step for step in self._waiting if step.product != merged.product]
 
     def write_and_tidy(self) -> None:
         """Write the waiting steps and keep the write-ahead log short. May wait for the disk."""

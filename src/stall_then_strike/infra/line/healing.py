@@ -9,7 +9,7 @@ from stall_then_strike.infra.line.connection_rules import Backoff
 
 FIRST_S: Final = 1.0
 LONGEST_S: Final = 60.0
-STEADY_S: Final = 60.0
+WHOLE_S: Final = 60.0
 """What was whole for this long is asked for at once when it is lost."""
 PATIENCE_S: Final = 10.0
 """Least time that the venue has for a snapshot."""
@@ -28,7 +28,7 @@ class Healing:
 
     def lost(self, now_s: float) -> bool:
         """It is wrong or gone. Returns whether to ask for it now; counts as asked then."""
-        if self._whole_s is not None and now_s - self._whole_s >= STEADY_S:
+        if self._whole_s is not None and now_s - self._whole_s >= WHOLE_S:
             self._backoff.on_lasted()
             self._pause_s = 0.0
         self._whole_s, self._is_lost = None, True

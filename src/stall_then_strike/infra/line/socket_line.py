@@ -173,6 +173,7 @@ class SocketLine:
     _over: asyncio.Future[str] | None = None
     """Set to end the current connection."""
     _ended: asyncio.Event = field(default_factory=asyncio.Event)
+    _why_ended: str = ""
     _heard_s: float = 0.0
     _opened_s: float = 0.0
 
@@ -220,6 +221,8 @@ class SocketLine:
             return 0.0
         self._opened_s = self._heard_s = loop.time()
         self._over = loop.create_future()
+        if self._ended.is_set():  # during the handshake
+            self.renew(self._why_ended)
         self.counts.connects += 1
         if self.owner.tap is not None and not self.name:
             self.owner.tap.on_connected(self.owner.clock.now_ns())
@@ -288,7 +291,8 @@ class SocketLine:
                         owner.tap.on_frame(text.encode() if isinstance(text, str) else text, recv_ns)
                     owner.deliver(self, message.data, recv_ns)
                 case aiohttp.WSMsgType.PING:
-                    await socket.pong(message.data)
+                    with suppress(aiohttp.ClientError, OSError):  # what ended the connection is received next
+                        await socket.pong(message.data)
                 case aiohttp.WSMsgType.ERROR:
                     raise Ended(f"broken: {message.data}")
                 case kind if kind in _CLOSED:
@@ -403,6 +407,7 @@ class SocketLine:
 
     def end(self, why: str) -> None:
         """Connect no more."""
+        self._why_ended = why
         self._ended.set()
         self.renew(why)
 

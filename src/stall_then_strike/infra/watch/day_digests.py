@@ -93,7 +93,8 @@ class DayDigests:
             logger.warning("no report on the day: {}", said)
             return None, said
         for old in sorted(job.out.parent.glob(f"*{job.out.suffix}"))[:-KEPT]:
-            old.unlink(missing_ok=True)
+            with suppress(OSError):  # left where it is: an error here would end the run
+                old.unlink()
         return job.out, ""
 
     async def _run(self, job: ReportJob) -> str:

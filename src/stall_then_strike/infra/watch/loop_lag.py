@@ -27,8 +27,6 @@ class LoopLag:
     def __init__(self, warn_ms: int) -> None:
         """``warn_ms`` is the least lag that is logged."""
         self.histogram: Final = LatencyHistogram()
-        self.late = 0
-        """How often the lag was at or above ``warn_ms``."""
         self._warn_ns: Final = warn_ms * NS_PER_MS
         self._warned_ns: int | None = None
         self._untold = 0
@@ -52,7 +50,6 @@ class LoopLag:
         self.histogram.add(lag_ns)
         if lag_ns < self._warn_ns:
             return
-        self.late += 1
         self._untold += 1
         self._worst_ns = max(self._worst_ns, lag_ns)
         if self._warned_ns is not None and now_ns - self._warned_ns < WARN_PAUSE_NS:

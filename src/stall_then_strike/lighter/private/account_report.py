@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal, InvalidOperation
+from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from typing import Any, Final, TypeVar
 
 from loguru import logger
@@ -28,7 +28,7 @@ from stall_then_strike.infra.line.counted_calls import CountedCalls
 from stall_then_strike.lighter.client import LighterClient
 from stall_then_strike.lighter.lighter_rules import PAGES
 from stall_then_strike.lighter.markets import Market
-from stall_then_strike.lighter.messages import Funding, Order, Position, Trade, Wire
+from stall_then_strike.lighter.messages import EXACT, Funding, Order, Position, Trade, Wire
 from stall_then_strike.lighter.private.own_events import fill_of, lots_of, money_of, terms_of
 from stall_then_strike.types.dto import (
     NS_PER_MS,
@@ -90,7 +90,7 @@ async def _look(calls: LighterClient, clock: Clock, since: Mapping[int, ExecId],
     row = await ask(calls.account())
     try:
         return _shown(row, asked_ns, clock.now_ns(), active, ended, trades, bad=bad, made=counted.made)
-    except (ValidationError, InvalidOperation, KeyError, TypeError) as error:
+    except (ValidationError, KeyError, TypeError) as error:
         failure = NoAnswer("account", f"the answer is none ({type(error).__name__})")
     failure.calls = counted.made
     raise failure
@@ -137,7 +137,7 @@ def _shown(
     made: int,
 ) -> Shown:
     positions = [Position.model_validate(position) for position in row.get("positions") or []]
-    bound = Decimal(row.get("cross_initial_margin_requirement") or 0)
+    bound = EXACT.validate_python(row.get("cross_initial_margin_requirement") or 0)
     if bound and not any(position.position for position in positions):
         raise KeyError("positions")  # what binds margin is missing
     is_lacking = not active and bool(row.get("total_order_count"))
@@ -147,7 +147,7 @@ def _shown(
         orders=tuple({order.order_index: order for order in (*active, *ended)}.values()),
         trades=tuple({trade.trade_id: trade for trade in trades}.values()),
         positions={position.market_id: position for position in positions},
-        collateral=Decimal(row["collateral"]),
+        collateral=EXACT.validate_python(row["collateral"]),
         is_complete=not bad and not is_lacking,
         calls=made,
     )

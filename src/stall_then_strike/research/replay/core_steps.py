@@ -473,7 +473,6 @@ def _on_fill(state: State, order: Order, price: int, size: int, fee: int, ts_ns:
     held, tally = state.inventory, state.tally
     tally.fills += 1
     tally.volume += size
-    tally.fees += fee
     if order.tag == TAG_STALL:
         if order.executed == size:
             tally.touched += 1
@@ -516,7 +515,6 @@ def _take_in(state: State, event: Event) -> None:
             order.state = WORKING
     elif what == EVENT_FUNDING:
         apply_cash(state.inventory, event.fee)
-        state.tally.funding += event.fee
     elif what == EVENT_VENUE:
         state.venue = event.detail
     elif what == EVENT_STOP:

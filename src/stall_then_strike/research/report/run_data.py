@@ -231,17 +231,7 @@ def read_run(
     Raises ReportInputError.
     """
     units = cfg.exchange.instrument()
-    if not folder.is_dir():
-        raise ReportInputError(f"{folder}: no such folder; accepted: a log folder of run_live or run_paper")
-    chosen = RunList(folder).chosen(()) if chosen is None else chosen
-    if not chosen:
-        raise ReportInputError(f"{folder}: no runs; accepted: a log folder of run_live or run_paper, or a run's own")
-    for run in chosen:
-        if run.record is not None and units.product_code not in run.record.instruments:
-            raise ReportInputError(
-                f"run {run.name} is of {' and '.join(run.record.instruments)}, the settings are of "
-                f"{units.product_code}; name those of the run by --config, or --set exchange.product_code=..."
-            )
+    chosen = _checked(folder, chosen, units.product_code)
     span = None if day is None else TradingCalendar(cfg.session).span(day)
     rows = read_log_rows([run.files.of(units.product_code) for run in chosen], units, span)
     own_prices = prices_in_logs(rows.decisions, rows.fills, units)
@@ -290,6 +280,22 @@ def read_run(
         halts=rows.decisions.filter(pl.col("decision_type") == "halt").height,
         refused=rows.orders.filter((pl.col("action") == "place") & (pl.col("order_id") == "")).height,
     )
+
+
+def _checked(folder: Path, chosen: Sequence[Run] | None, product: str) -> Sequence[Run]:
+    """The chosen runs, or the newest, if they are of this product. Raises ReportInputError."""
+    if not folder.is_dir():
+        raise ReportInputError(f"{folder}: no such folder; accepted: a log folder of run_live or run_paper")
+    chosen = RunList(folder).chosen(()) if chosen is None else chosen
+    if not chosen:
+        raise ReportInputError(f"{folder}: no runs; accepted: a log folder of run_live or run_paper, or a run's own")
+    for run in chosen:
+        if run.record is not None and product not in run.record.instruments:
+            raise ReportInputError(
+                f"run {run.name} is of {' and '.join(run.record.instruments)}, the settings are of "
+                f"{product}; name those of the run by --config, or --set exchange.product_code=..."
+            )
+    return chosen
 
 
 def _mids(rows: LogRows, cfg: AppConfig, tapes: Sequence[Path], own: Sequence[OwnSpan]) -> MidPath | None:

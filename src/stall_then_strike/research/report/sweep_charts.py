@@ -7,7 +7,7 @@ page's policy forbids. A click on the legend hides or shows a group of lines.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from stall_then_strike.research.report.drawing import Figure, axis, layout, spread_evenly
@@ -37,16 +37,10 @@ _GROUPS: Final = (("best_tenth", 0.1, "@blue", 1.6, 0.9), ("upper_half", 0.5, "@
                   ("lower_half", 1.0, "@orange", 0.8, 0.3))  # fmt: skip
 
 
-def metric_text(metric: str, figures: SweepFigures, say: Labels) -> str:
+def metric_text(metric: str, say: Labels) -> str:
     """A metric with its unit."""
-    unit = currency(figures, say) if metric in ("pnl", "max_drawdown") else ""
     name = say.metric(metric)
-    return f"{name}, {unit}" if unit else name
-
-
-def currency(figures: SweepFigures, say: Labels) -> str:
-    """The currency's name."""
-    return say.quote
+    return f"{name}, {say.quote}" if metric in ("pnl", "max_drawdown") else name
 
 
 def heat_charts(figures: SweepFigures, say: Labels) -> list[Figure]:
@@ -98,7 +92,7 @@ def _heat(
         "ygap": 2,
         "hoverongaps": False,
         "colorbar": {"thickness": 10, "outlinewidth": 0},
-        "hovertemplate": f"{names[0]}: %{{x}}<br>{names[1]}: %{{y}}<br>{metric_text(figures.objective, figures, say)}: "
+        "hovertemplate": f"{names[0]}: %{{x}}<br>{names[1]}: %{{y}}<br>{metric_text(figures.objective, say)}: "
         "%{z:,.4~g} (n = %{customdata:,})<extra></extra>",
         **colours,
     }
@@ -149,7 +143,7 @@ def key_charts(figures: SweepFigures, say: Labels) -> list[Figure]:
         ]
         shape = layout(300)
         shape["xaxis"] = axis(name, type="category", categoryorder="array", categoryarray=scale.names, showgrid=False)
-        shape["yaxis"] = axis(metric_text(figures.objective, figures, say))
+        shape["yaxis"] = axis(metric_text(figures.objective, say))
         charts.append({"data": data, "layout": shape})
     return charts
 
@@ -170,7 +164,7 @@ def trade_chart(figures: SweepFigures, say: Labels) -> Figure | None:
     on_front = {one.number for one in best}
     rest = [one for one in figures.known if one.number not in on_front and "max_drawdown" in one.made]
     rest = [rest[at] for at in spread_evenly(len(rest), _POINTS)]
-    unit = currency(figures, say)
+    unit = say.quote
 
     def points(sets: Sequence[SetFigures], name: str, **more: Any) -> Figure:
         return {
@@ -192,8 +186,8 @@ def trade_chart(figures: SweepFigures, say: Labels) -> Figure | None:
         ),
     ]  # fmt: skip
     shape = layout(380)
-    shape["xaxis"] = axis(metric_text("max_drawdown", figures, say), rangemode="tozero")
-    shape["yaxis"] = axis(metric_text("pnl", figures, say))
+    shape["xaxis"] = axis(metric_text("max_drawdown", say), rangemode="tozero")
+    shape["yaxis"] = axis(metric_text("pnl", say))
     return {"data": data, "layout": shape}
 
 
@@ -207,53 +201,59 @@ def parallel_chart(figures: SweepFigures, say: Labels) -> Figure | None:
                if all(name in one.made for one in sets)]  # fmt: skip
     names = [key_text(key, figures.keys) for key in figures.keys] + [say.metric(name) for name in metrics]
     ends = {name: (min(one.made[name] for one in sets), max(one.made[name] for one in sets)) for name in metrics}
-    tenth = max(1, len(sets) // 10)
-    kept = list(range(min(tenth, _BEST_LINES)))
-    kept += [tenth + at for at in spread_evenly(len(sets) - tenth, LINES - len(kept))]
     data: list[Figure] = []
-    for name, share, colour, width, opacity in _GROUPS:
-        end = max(tenth, round(share * len(sets)))
-        group, kept = [at for at in kept if at < end], [at for at in kept if at >= end]
-        if not group:
-            continue
+    for name, group, look in _groups(len(sets)):
         x: list[str | None] = []
         y: list[float | None] = []
         text: list[str] = []
         for at in group:
-            jitter = ((at * 0.618034) % 1 - 0.5) * 0.5
-            heights = [
-                scale.height(value) + (0 if scale.is_binned else jitter / len(scale.names))
-                for scale, value in zip(held, sets[at].values, strict=True)
-            ] + [_height(sets[at].made[metric], metric, *ends[metric]) for metric in metrics]
+            heights = _setting_heights(sets[at], held, at)
+            heights += [_height(sets[at].made[metric], metric, *ends[metric]) for metric in metrics]
             x += [*names, None]
             y += [*heights, None]
             text += [_told(sets[at], figures)] * len(names) + [""]
-        data.append(
-            {
-                "type": "scatter",
-                "mode": "lines+markers",
-                "name": say(name),
-                "x": x,
-                "y": y,
-                "text": text,
-                "line": {"color": colour, "width": width},
-                "marker": {"color": colour, "size": 4},
-                "opacity": opacity,
-                "hovertemplate": "%{text}<extra></extra>",
-            }
-        )
+        hover = "%{text}<extra></extra>"
+        line = {"type": "scatter", "mode": "lines+markers", "name": say(name), "x": x, "y": y, "text": text}
+        data.append({**line, **look, "hovertemplate": hover})
     data.reverse()  # draw the best on top
     shape = layout(460, legend=layout(0)["legend"] | {"traceorder": "reversed"})
     shape["xaxis"] = axis(
         type="category", categoryorder="array", categoryarray=names, range=[-0.15, len(names) - 0.6], gridwidth=2
     )
     shape["yaxis"] = axis(showticklabels=False, showgrid=False, zeroline=False, range=[-0.09, 1.09])
+    shape["annotations"] = _axis_marks(names, held, ends)
+    return {"data": data, "layout": shape}
+
+
+def _groups(count: int) -> Iterator[tuple[str, list[int], Figure]]:
+    """Which of so many ranked sets are drawn: the name of each group, its sets, and how their lines look."""
+    tenth = max(1, count // 10)
+    kept = list(range(min(tenth, _BEST_LINES)))
+    kept += [tenth + at for at in spread_evenly(count - tenth, LINES - len(kept))]
+    for name, share, colour, width, opacity in _GROUPS:
+        end = max(tenth, round(share * count))
+        group, kept = [at for at in kept if at < end], [at for at in kept if at >= end]
+        if group:
+            look = {"line": {"color": colour, "width": width}, "marker": {"color": colour, "size": 4}}
+            yield name, group, {**look, "opacity": opacity}
+
+
+def _setting_heights(one: SetFigures, held: Sequence[Scale], at: int) -> list[float]:
+    """Where the line of the set ranked ``at`` meets the axes of settings; equal values lie side by side."""
+    jitter = ((at * 0.618034) % 1 - 0.5) * 0.5
+    return [
+        scale.height(value) + (0 if scale.is_binned else jitter / len(scale.names))
+        for scale, value in zip(held, one.values, strict=True)
+    ]
+
+
+def _axis_marks(names: Sequence[str], held: Sequence[Scale], ends: Mapping[str, tuple[float, float]]) -> list[Figure]:
+    """The values beside the axes: those of settings, and the lowest and the highest figure."""
     marks = [(at, *mark) for at, scale in enumerate(held) for mark in scale.marks()]
-    for at, metric in enumerate(metrics, len(held)):
-        low, high = ends[metric]
+    for at, (metric, (low, high)) in enumerate(ends.items(), len(held)):
         bottom, top = (high, low) if metric in DEPTHS else (low, high)
         marks += [(at, 0.0, _short(bottom)), (at, 1.0, _short(top))]
-    shape["annotations"] = [
+    return [
         {
             "x": names[at],
             "y": height,
@@ -269,7 +269,6 @@ def parallel_chart(figures: SweepFigures, say: Labels) -> Figure | None:
         }
         for at, height, text in marks
     ]
-    return {"data": data, "layout": shape}
 
 
 def _height(value: float, metric: str, low: float, high: float) -> float:
@@ -295,7 +294,7 @@ def forward_chart(figures: SweepFigures, say: Labels) -> Figure | None:
     if not points and not chosen:
         return None
     shown = [points[at] for at in spread_evenly(len(points), _POINTS)]
-    unit = f"{currency(figures, say)}/h"
+    unit = f"{say.quote}/h"
     every = [value for point in (*shown, *chosen) for value in point[2:]]
     low, high = min(every), max(every)
 

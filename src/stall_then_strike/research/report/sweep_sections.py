@@ -32,7 +32,7 @@ NO_BREAK: Final = "\N{NO-BREAK SPACE}"
 
 def sweep_page(figures: SweepFigures, say: Labels) -> Page:
     """The report on a sweep."""
-    metric = charts.metric_text(figures.objective, figures, say)
+    metric = charts.metric_text(figures.objective, say)
     shown = [
         section("forward", say, table=_forward_table(figures, say)),
         section("forward_dots", say, [charts.forward_chart(figures, say)] if figures.chosen else [], is_half=True),
@@ -75,14 +75,14 @@ def _best_table(figures: SweepFigures, say: Labels) -> TableOf | None:
         )
         for one in figures.sets[:SHOWN]
     ]
-    names = [charts.metric_text(name, figures, say) for name in metrics]
+    names = [charts.metric_text(name, say) for name in metrics]
     return TableOf(head=(say("set"), *key_names(figures), *names), rows=rows)
 
 
 def _forward_table(figures: SweepFigures, say: Labels) -> TableOf | None:
     if not figures.chosen:
         return None
-    unit = charts.currency(figures, say)
+    unit = say.quote
     starts = {fold.fold: fold.test[0] for fold in figures.about.folds}
     rows = []
     for one in figures.chosen:

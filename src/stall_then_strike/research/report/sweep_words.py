@@ -9,7 +9,7 @@ from typing import Final
 from stall_then_strike.research.figures.estimates import mean_of
 from stall_then_strike.research.report.labels import Labels
 from stall_then_strike.research.report.run_words import Card, money, percent, source_text, span_text
-from stall_then_strike.research.report.sweep_charts import KEYS_ALONE, LINES, PAIRS, currency
+from stall_then_strike.research.report.sweep_charts import KEYS_ALONE, LINES, PAIRS
 from stall_then_strike.research.report.sweep_data import DEPTHS, SweepFigures
 from stall_then_strike.research.report.sweep_scales import key_text, pairs, scales, value_text
 from stall_then_strike.types.dto import NS_PER_S
@@ -93,7 +93,7 @@ def _values(values: object, say: Labels) -> str:
 def cards(figures: SweepFigures, say: Labels) -> list[Card]:
     """The key figures."""
     found: list[Card] = []
-    unit = currency(figures, say)
+    unit = say.quote
     if figures.sets and figures.sets[0].is_known:
         objective = figures.objective
         best = figures.sets[0]
@@ -147,7 +147,7 @@ def summary(figures: SweepFigures, say: Labels) -> list[str]:
 
 
 def _sentences(figures: SweepFigures, say: Labels) -> Iterator[str]:
-    unit = currency(figures, say)
+    unit = say.quote
     pnl = _results(figures)
     if not pnl:
         yield say("say_no_sets")
@@ -187,7 +187,7 @@ def _ratio(value: float) -> str:
 
 
 def _forward(figures: SweepFigures, say: Labels) -> Iterator[str]:
-    unit = currency(figures, say)
+    unit = say.quote
     tests = [one.test_pnl for one in figures.chosen if one.test_pnl is not None]
     yield say(
         "say_forward",

@@ -122,7 +122,7 @@ class LighterStreamCheck(FrameCheck):
         self._feed.on_message(message, recv_ns)
         self._note_refused(self._feed.statistics().refused, message)
         if kind == "market_stats":
-            self._check_mid(message, recv_ns)
+            self._check_mid(message)
 
     def _check_book(self, message: dict[str, Any]) -> None:
         """Whether the message continues the one before it."""
@@ -158,7 +158,7 @@ class LighterStreamCheck(FrameCheck):
             if trade.market_id != self._feed.market.market_index:
                 self._add("a trade of another market", "only this one's", "another's", message)
 
-    def _check_mid(self, message: Any, recv_ns: int) -> None:
+    def _check_mid(self, message: Any) -> None:
         board, stats = self._feed.board, self._feed.stats
         if stats is None or stats.mid_price is None or not board.best_bid or not board.best_ask:
             return
