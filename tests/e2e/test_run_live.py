@@ -63,7 +63,7 @@ async def test_signal_ends_a_run_whose_books_are_the_venue_s(number: signal.Sign
 @pytest.mark.slow
 async def test_duration_ends_a_run(tmp_path: Path) -> None:
     async with place(tmp_path) as there:
-        code, out, err = await there.run("run_live", *there.live_flags("--duration", "2"))
+        code, out, err = await there.run("run_live", *there.live_flags("--duration", "5"))
         assert code == 0, err
         assert "duration over" in out
         assert placed(there)
