@@ -32,6 +32,7 @@ def at(venue: str) -> list[str]:
     urls = {"base_url": venue, "ws_url": f"{venue.replace('http', 'ws')}/json-rpc"}
     sets = [f"exchange.{name}={value}" for name, value in urls.items()]
     sets += ["journal.dir=journal", "session.quiet=[]", "watch.min_free_disk_mb=1"]
+    sets += ["strategy.stale_ms=10000"]  # a machine that stands still for a moment is not to end the order early
     return [*LIVE, *(word for one in sets for word in ("--set", one)), *UNLAGGING, "--report", "r.md"]
 
 
