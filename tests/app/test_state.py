@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from stall_then_strike.app.state import main
-from stall_then_strike.config.models import AppConfig
+from stall_then_strike.config.models import AppConfig, JournalConfig
 from stall_then_strike.infra.journal.halt import resumed
 from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.infra.journal.writer import Journal
+from stall_then_strike.infra.logs.run_folder import RunFolder
 from stall_then_strike.types.dto import Fact, OrderId, Reason, Side
 from stall_then_strike.types.instrument import Lots, Ticks
 from tests.infra.journal.journal_rig import (
@@ -173,6 +174,23 @@ def test_resume_lifts_the_halt_and_keeps_the_reason(tmp_path: Path, capsys: pyte
     assert shown(tmp_path, capsys)["day"]["since_resume_jpy"] == "0"
     assert run(tmp_path, "resume", "--yes") == 0
     assert capsys.readouterr().out == "not halted: nothing to lift\n"
+
+
+def test_resume_by_other_settings_names_those_of_the_last_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`state` shows a halt of a run with settings of its own, and `resume` said that there was no journal."""
+    base, folder = Path("configs").absolute(), tmp_path / "journal"
+    monkeypatch.chdir(tmp_path)
+    filled(tmp_path).close()
+    theirs = ("--base", base / "base.yml", "--set", f"journal.dir={folder}", "--set", "ws.channels=[]")
+    cfg = AppConfig(env="live", journal=JournalConfig(dir=str(folder)))
+    with RunFolder(Path("logs"), cfg, "live", "https://v", journal=path_in(tmp_path)) as run_folder:
+        pass
+    assert main(["resume", "--yes", *map(str, theirs), "--set", "exchange.product_code=ETH_JPY"]) == 2
+    settings = run_folder.files.settings
+    assert f"has {path_in(tmp_path)}; accepted: its settings, --config {settings}" in capsys.readouterr().err
+    assert main(["resume", "--yes", *map(str, theirs[:2]), "--config", str(settings)]) == 0
 
 
 def test_resume_without_a_terminal_needs_yes(

@@ -127,7 +127,9 @@ def test_merge_of_a_tape_with_itself(sample: Path, tmp_path: Path) -> None:
         (["info", "nowhere.jsonl"], 2, "nowhere.jsonl: not a file; accepted: a recording"),
         (["info", "/"], 2, "/: not a file"),
         (["replay", "SAMPLE", "-o", "out"], 1, "not the first line of an event log"),
-        (["convert", "EMPTY", "--to", "npz"], 1, "no product"),
+        (["convert", "EMPTY", "--to", "npz"], 1, "no channel of a product of bitFlyer; other tapes cannot be"),
+        (["convert", "EMPTY", "--to", "parquet", "--product", "ETH"], 1, "no channel of a product of bitFlyer"),
+        (["convert", "SAMPLE", "--to", "npz", "--product", "ETH_JPY"], 1, "channels of FX_BTC_JPY; name one of them"),
     ],
 )
 def test_what_cannot_be_done_is_named(

@@ -56,6 +56,14 @@ class Place:
     def heartbeat(self) -> Path:
         return self.folder / "journal" / "FX_BTC_JPY.heartbeat"
 
+    def beat(self, state: str, age_s: int) -> None:
+        """Write a heartbeat of that age."""
+        self.heartbeat.parent.mkdir(exist_ok=True)
+        beat = {"run_ns": 1, "pid": 4711, "beat": 1, "time_ns": 1, "state": state}
+        self.heartbeat.write_text(json.dumps(beat))
+        # Stamped ahead of now, so that a slow start of the command does not age a young one past the limit.
+        os.utime(self.heartbeat, ns=(0, time.time_ns() + (30 - 2 * age_s) * 10**9))
+
     @property
     def log(self) -> str:
         return app_log(self.folder / "logs")
@@ -169,6 +177,16 @@ def test_panic_button_cancels_at_once(place: Place) -> None:
     wait_until("the end of all orders", lambda: place.live() == 0)
 
 
+@pytest.mark.parametrize(
+    ("state", "age_s", "goes_on"), [("running", 0, True), ("running", 60, False), ("stopped", 0, False)]
+)
+def test_panic_button_tells_of_a_trader_that_goes_on(place: Place, state: str, age_s: int, goes_on: bool) -> None:
+    place.beat(state, age_s)
+    done = run(*WATCHDOG, "--now", "--yes", *place.flags())
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ("A trader goes on quoting: process 4711, last heartbeat" in done.stdout) is goes_on
+
+
 def test_panic_button_without_a_terminal_needs_yes(place: Place) -> None:
     done = run(*WATCHDOG, "--now", *place.flags())
     assert (done.returncode, done.stdout) == (2, "")
@@ -216,11 +234,7 @@ def test_panic_button_at_a_dead_venue_is_a_failure_in_words(tmp_path: Path, keys
 def test_alive_answers_by_its_exit_code(content: str | None, age_s: int, code: int, words: str, tmp_path: Path) -> None:
     here = Place("http://127.0.0.1:9", tmp_path)
     if content is not None:
-        here.heartbeat.parent.mkdir()
-        beat = {"run_ns": 1, "pid": 1, "beat": 1, "time_ns": 1, "state": content}
-        here.heartbeat.write_text(json.dumps(beat))
-        # Stamped ahead of now, so that a slow start of the command does not age a young one past the limit.
-        os.utime(here.heartbeat, ns=(0, time.time_ns() + (30 - 2 * age_s) * 10**9))
+        here.beat(content, age_s)
     done = run(*WATCHDOG, "--alive", *here.flags())
     assert (done.returncode, done.stderr) == (code, "")
     assert done.stdout.startswith(words)

@@ -283,6 +283,7 @@ def test_a_terminal_that_hangs_up_stops_its_run_in_good_order(command: str, tmp_
 
         wait_until("the start", is_trading)
         os.close(ours)
+        os.kill(pid, signal.SIGHUP)  # as the shell does, beside the system
         wait_until("the end", lambda: is_in_log(tmp_path, "ended: SIGHUP"))
         assert is_in_log(tmp_path, "stopping: SIGHUP")
     except BaseException:

@@ -314,6 +314,20 @@ def test_a_restart_knows_the_halt_of_either_and_the_result_of_both() -> None:
     assert new.portfolio.halted is None
 
 
+def test_what_is_remembered_of_a_fall_after_a_halt_is_its_deepest() -> None:
+    """Once halted, nothing asks for the drawdown any more."""
+    account = Account(config(risk={"after_halt": "exit"}))
+    account.open()
+    account.buy(FX)
+    account.tell(Control(ts_ns=0, command=Command.HALT, reason=Reason.OPERATOR))
+    account.show(FX, move=-100_000)
+    account.buy(ETH)
+    _, whole = memos(account)
+    fall = whole.inventory.realised - whole.inventory.peak
+    assert fall == pytest.approx(-100 * MONEY_PER_ONE, rel=1e-2)
+    assert whole.inventory.max_drawdown <= fall
+
+
 def test_the_newest_memo_knows_of_the_halt() -> None:
     """After a run with one instrument the memo of the account is old."""
     account = Account()

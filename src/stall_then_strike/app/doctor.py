@@ -87,7 +87,7 @@ async def examine(cfg: AppConfig, args: argparse.Namespace) -> list[CheckResult]
         try:
             account = venue.account(cfg)
         except ConfigError as error:
-            advice = "copy .env.example to .env, or accounts.example.toml to accounts.toml, and fill it in"
+            advice = "fill in .env, or accounts.toml, whose form accounts.example.toml shows"
             results.append(fault("credentials", str(error), advice, exit_code=TO_MEND))
     else:
         results.append(ok("credentials", "paper trading needs none"))

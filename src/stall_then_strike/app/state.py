@@ -108,6 +108,11 @@ def _asked(args: argparse.Namespace, cfg: AppConfig) -> tuple[Path, Run | None, 
         if account.exists():
             return account, _last_of(account), cfg
         newest = newest_of([run for run in RunList(cli.LOGS).all if run.journal is not None and run.journal.exists()])
+        if args.command == "resume" and newest is not None and newest.mode == "live":
+            raise ConfigError(
+                f"{account}: no such journal, and run {newest.name} has {newest.journal}; accepted: its settings, "
+                f"--config {newest.files.settings}"
+            )
         if args.command == "resume" or newest is None:
             return account, None, cfg
         run = newest

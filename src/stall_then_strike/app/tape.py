@@ -106,7 +106,7 @@ def parser() -> argparse.ArgumentParser:
         nargs="?",
         type=positive_seconds,
         const=tape_tools.TWICE_S,
-        help="leave out messages that another tape has within this time (default: %(const)s)",
+        help="leave out messages that another tape has within this time (%(const)s s, if no number is given)",
     )
     _add_output(merge)
 

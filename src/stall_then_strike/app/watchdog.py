@@ -196,7 +196,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     venue = venue_of(cfg)
     hand = venue.cancel_all(cfg, venue.account(cfg))
     with cli.signals_held():
-        return _now(hand) if args.now else _watch(cfg, hand, args)
+        return _now(cfg, hand) if args.now else _watch(cfg, hand, args)
 
 
 def _alive(cfg: AppConfig) -> int:
@@ -222,16 +222,23 @@ def _is_sure(cfg: AppConfig) -> bool:
     return cli.answer_to(question) == "yes"
 
 
-def _now(hand: Hand) -> int:
+def _now(cfg: AppConfig, hand: Hand) -> int:
     async def send() -> None:
         async with hand as venue:
             await venue.send()
 
     cli.run(send())
     sys.stdout.write(
-        "the venue accepted the cancel-all; it may have missed an order that was accepted just before: "
-        f"check the open orders, or send again in {PAUSE_S} s\n"
+        f"the venue accepted the cancel-all ({cfg.exchange.base_url}); it may have missed an order that was accepted "
+        f"just before: check the open orders, or send again in {PAUSE_S} s. Positions are left open\n"
     )
+    path = heartbeat_path(cfg)
+    beat, age = read_beat(path), age_sec(path, SystemClock().now_ns())
+    if beat is not None and beat.state == "running" and age is not None and age < cfg.watch.heartbeat_limit_sec:
+        sys.stdout.write(
+            f"A trader goes on quoting: process {beat.pid}, last heartbeat {age:.1f} s ago. Stop it (`sts ctl stop`), "
+            "then send again\n"
+        )
     return EXIT_DONE
 
 

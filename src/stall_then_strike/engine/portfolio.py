@@ -116,6 +116,7 @@ class DayResult:
 
     def memo(self) -> InventoryMemo:
         """The account as the memo of an inventory: flat, with the day's result as if all of it were realised."""
+        self.track()
         result = self.pnl_today
         return InventoryMemo(
             position=0,

@@ -89,14 +89,16 @@ def read_rows(path: Path, instrument: Instrument) -> Iterator[BoardMessage | Exe
 
 
 def only_product(path: Path, wanted: str | None) -> str:
-    """``wanted`` if given, else the tape's product. Raises TapeError if the tape has none or several."""
-    if wanted is not None:
-        return wanted
+    """``wanted`` if the tape has it, without ``wanted`` the tape's product. Raises TapeError for none or several."""
     found: set[str] = set()
     for line in read_tape(path):
         name = channel_of(orjson.loads(line.text))
         if name is not None and kind_of(name)[1]:
             found.add(kind_of(name)[1])
-    if len(found) != 1:
-        raise TapeError(f"{path}: channels of {', '.join(sorted(found)) or 'no product'}; name one by --product")
+            if wanted in found:
+                return kind_of(name)[1]
+    if not found:
+        raise TapeError(f"{path}: no channel of a product of bitFlyer; other tapes cannot be converted")
+    if wanted is not None or len(found) > 1:
+        raise TapeError(f"{path}: channels of {', '.join(sorted(found))}; name one of them by --product")
     return found.pop()

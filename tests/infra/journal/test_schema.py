@@ -17,7 +17,7 @@ from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.infra.journal.schema import MIGRATIONS, migrate
 from stall_then_strike.infra.journal.writer import Journal
 from stall_then_strike.types.dto import ExecId, Reason
-from stall_then_strike.types.errors import JournalError
+from stall_then_strike.types.errors import ConfigError, JournalError
 from tests.infra.journal.journal_rig import (
     TS,
     changes,
@@ -187,9 +187,9 @@ def test_journal_of_version_1_is_renewed_with_position_result_and_halt(tmp_path:
 
 def test_journal_of_version_1_of_another_product_or_account_is_refused_unchanged(tmp_path: Path) -> None:
     path = of_version_1(tmp_path)
-    with pytest.raises(JournalError, match="journal of another account"):
+    with pytest.raises(ConfigError, match="journal of another account"):
         open_in(tmp_path)
-    with pytest.raises(JournalError, match="journal of FX_BTC_JPY, not of ETH_JPY"):
+    with pytest.raises(ConfigError, match="journal of FX_BTC_JPY, not of ETH_JPY"):
         Journal.open(path, product_code="ETH_JPY", account="embedded", now_ns=TS, locks=tmp_path)
     assert version(path) == 1
 
@@ -247,7 +247,7 @@ def test_an_instrument_with_a_position_or_an_order_cannot_be_left_out(tmp_path: 
         held = inventory(position=5 if left == "position" else 0)
         orders = (order("b"),) if left == "order" else ()
         journal.record(changes(product="ETH_JPY", orders=orders, memo=memo(inventory=held)))
-    with pytest.raises(JournalError, match="a position or an order of ETH_JPY, which this run does not trade"):
+    with pytest.raises(ConfigError, match="a position or an order of ETH_JPY, which this run does not trade"):
         open_in(tmp_path)
     with open_in(tmp_path, others=("ETH_JPY",)) as journal:
         gone = (ended("b"),) if left == "order" else ()
@@ -258,7 +258,7 @@ def test_an_instrument_with_a_position_or_an_order_cannot_be_left_out(tmp_path: 
 def test_a_journal_of_its_own_of_another_instrument_is_in_the_way(tmp_path: Path) -> None:
     path_in(tmp_path).parent.mkdir()
     (path_in(tmp_path).parent / "ETH_JPY.sqlite3").touch()
-    with pytest.raises(JournalError, match="is a journal of ETH_JPY alone; give ETH_JPY first, or move it away"):
+    with pytest.raises(ConfigError, match="is a journal of ETH_JPY alone; give ETH_JPY first, or move it away"):
         open_in(tmp_path, others=("ETH_JPY",))
 
 

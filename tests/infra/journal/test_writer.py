@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from stall_then_strike.infra.journal.journal_rows import DETAIL_CHARS
 from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.infra.journal.schema import MIGRATIONS
-from stall_then_strike.infra.journal.writer import RECENT_FILLS, RECENT_ORDERS, Journal
+from stall_then_strike.infra.journal.writer import RECENT_FILLS, RECENT_ORDERS, Journal, LastRun
 from stall_then_strike.types.dto import Changes, Fact, OrderMemo, Reason
-from stall_then_strike.types.errors import JournalError
+from stall_then_strike.types.errors import ConfigError, JournalError
 from tests.infra.journal.journal_rig import (
     CHANGES,
     DAY_NS,
@@ -144,8 +144,10 @@ def test_fills_since_a_moment_come_oldest_first(tmp_path: Path) -> None:
 def test_log_folder_of_the_last_run_is_remembered(tmp_path: Path) -> None:
     with open_in(tmp_path) as journal:
         assert journal.swap_log_dir(tmp_path / "one") is None
+        journal.record(changes(fills=(fill(1),)))
     with open_in(tmp_path) as journal:
-        assert journal.swap_log_dir(tmp_path / "two") == tmp_path / "one"
+        assert journal.swap_log_dir(tmp_path / "two") == LastRun(tmp_path / "one", 0)
+        assert journal.swap_log_dir(tmp_path / "three") == LastRun(tmp_path / "two", 1)
 
 
 # --- All or nothing ---------------------------------------------------------------------------------------------------
@@ -370,7 +372,7 @@ def made(folder: Path) -> Path:
 def test_journal_of_something_else_is_refused_and_left_alone(tmp_path: Path, asked: dict[str, str], told: str) -> None:
     path = made(tmp_path)
     before = path.read_bytes()
-    with pytest.raises(JournalError, match=told) as refusal:
+    with pytest.raises(ConfigError, match=told) as refusal:
         open_in(tmp_path, **asked)
     assert str(path) in str(refusal.value)
     assert path.read_bytes() == before
@@ -479,7 +481,7 @@ def test_refusals_leave_no_lock_and_no_descriptor(tmp_path: Path) -> None:
     made(tmp_path)
     before = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else None
     for asked in ({"product_code": "BTC_JPY"}, {"account": "other"}):
-        with pytest.raises(JournalError):
+        with pytest.raises(ConfigError):
             open_in(tmp_path, **asked)
     made(tmp_path)
     if before is not None:

@@ -47,7 +47,7 @@ def log(root: Path, rows: Sequence[TradeLogRow]) -> None:
 def mend(root: Path, fills: Sequence[TradeLogRow]) -> int:
     folder = root / "trades"
     drop_cut_rows(path for _, path in day_files(folder.parent, "trades"))
-    missing = missing_trades([folder.parent], fills, UNITS)
+    missing = missing_trades(folder.parent, fills, UNITS)
     log(root, missing)
     return len(missing)
 
@@ -102,20 +102,20 @@ def test_file_that_a_spreadsheet_gave_other_line_ends_is_understood(tmp_path: Pa
     log(tmp_path, fills)
     (path,) = (tmp_path / "trades").glob("*.csv")
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
-    assert missing_trades([tmp_path], fills, UNITS) == []
+    assert missing_trades(tmp_path, fills, UNITS) == []
 
 
 def test_without_files_everything_is_missing_in_its_order(tmp_path: Path) -> None:
     fills = [trade(ts_ns=TS + 5), trade(), trade()]
     assert drop_cut_rows([tmp_path / "trades" / "trades-20261121.csv"]) == 0
-    assert missing_trades([tmp_path], fills, UNITS) == fills
+    assert missing_trades(tmp_path, fills, UNITS) == fills
 
 
 def test_file_that_cannot_be_read_is_an_error_by_name(tmp_path: Path) -> None:
     path = tmp_path / "trades" / "trades-20261121.csv"
     path.mkdir(parents=True)
     with pytest.raises(LogError, match=r"trades-20261121\.csv cannot be read: Is a directory"):
-        missing_trades([tmp_path], [trade()], UNITS)
+        missing_trades(tmp_path, [trade()], UNITS)
     with pytest.raises(LogError, match=r"trades-20261121\.csv cannot be mended: Is a directory"):
         drop_cut_rows([path])
 

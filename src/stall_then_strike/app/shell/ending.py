@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 
 from loguru import logger
 
 
 class Ending:
-    """Whether a run is to end, and why. The first signal means: in good order; the second: in a hurry."""
+    """Whether a run is to end, and why. The first signal means: in good order; the second: in a hurry.
+
+    A terminal that closes hurries nobody: the shell and the system each send a SIGHUP.
+    """
 
     def __init__(self) -> None:
         """Start without a request."""
@@ -20,7 +24,7 @@ class Ending:
 
     def on_signal(self, name: str) -> None:
         """Handle a stop signal."""
-        if self.wanted.is_set():
+        if self.wanted.is_set() and name != signal.SIGHUP.name:
             self.hurry.set()
         self.ask(name)
 

@@ -110,7 +110,7 @@ def _from_variables(env_file: Path) -> Credentials:
     if missing:
         raise ConfigError(
             f"{' and '.join(missing)}: neither in the environment nor in {env_file.absolute()}; "
-            f"{_ACCEPTED} (.env.example shows the form), or an account of bitFlyer in accounts.toml"
+            f"{_ACCEPTED}, as lines NAME=VALUE of .env, or an account of bitFlyer in accounts.toml"
         )
     return Credentials(
         key=values[0],

@@ -215,10 +215,17 @@ def product_of(db: sqlite3.Connection, name: str) -> str | None:
     return None if row is None else str(row[0])
 
 
-def fills_within(db: sqlite3.Connection, product: str, from_ns: int, until_ns: int) -> Iterator[BookedFill]:
-    """Fills of an instrument, or of all, in ``[from_ns, until_ns)``, oldest first."""
-    query = f"{FILLS.select} WHERE {_ITS} AND ts_ns >= ?2 AND ts_ns < ?3 ORDER BY ts_ns, seq"
-    return map(FILLS.value, db.execute(query, (product, from_ns, until_ns)))
+def fills_within(
+    db: sqlite3.Connection, product: str, from_ns: int, until_ns: int, after_seq: int = 0
+) -> Iterator[BookedFill]:
+    """Fills of an instrument, or of all, in ``[from_ns, until_ns)`` and stored after a row, oldest first."""
+    query = f"{FILLS.select} WHERE {_ITS} AND ts_ns >= ?2 AND ts_ns < ?3 AND seq > ?4 ORDER BY ts_ns, seq"
+    return map(FILLS.value, db.execute(query, (product, from_ns, until_ns, after_seq)))
+
+
+def newest_fill_seq(db: sqlite3.Connection) -> int:
+    """The row that was stored last; 0 if there is none."""
+    return int(db.execute("SELECT coalesce(max(seq), 0) FROM fills").fetchone()[0])
 
 
 def newest_fills(db: sqlite3.Connection, product: str, newest: int) -> list[BookedFill]:

@@ -162,9 +162,9 @@ class JournalReader:
         with self._reading():
             return next(iter(rows.orders_named(self._db, name)), None)
 
-    def fills(self, from_ns: int = 0, until_ns: int = rows.MAX_NS) -> Iterator[BookedFill]:
-        """Fills in ``[from_ns, until_ns)``, oldest first."""
-        return self._each(rows.fills_within(self._db, self._product, from_ns, until_ns))
+    def fills(self, from_ns: int = 0, until_ns: int = rows.MAX_NS, *, after_seq: int = 0) -> Iterator[BookedFill]:
+        """Fills in ``[from_ns, until_ns)`` and stored after a row, oldest first."""
+        return self._each(rows.fills_within(self._db, self._product, from_ns, until_ns, after_seq))
 
     def newest_fills(self, count: int) -> list[BookedFill]:
         """The newest fills, oldest first."""

@@ -46,7 +46,7 @@ from stall_then_strike.infra.journal.schema import (
 )
 from stall_then_strike.infra.watch.disk_watch import Reserve
 from stall_then_strike.types.dto import NS_PER_S, BookedFill, Changes, CoreMemo, ExecId, OrderMemo
-from stall_then_strike.types.errors import JournalError
+from stall_then_strike.types.errors import ConfigError, JournalError
 
 RECENT_ORDERS: Final = 1_000
 RECENT_FILLS: Final = 20_000
@@ -102,6 +102,15 @@ class Restored:
     """The last :data:`WHOLE_FILLS` fills, whole and in the same order."""
 
 
+@dataclass(frozen=True, slots=True)
+class LastRun:
+    """The run that had the journal before."""
+
+    folder: Path
+    after_fill: int | None
+    """The row of the last fill that was stored before it; None if an older version wrote the journal."""
+
+
 class Journal:
     """The only writer of a journal. Made by :meth:`open`; a context manager, for one thread."""
 
@@ -141,8 +150,8 @@ class Journal:
         ``account`` is a fingerprint of the account (never its key); it must be the one that the journal was made with.
         ``keep_days``: delete older rows. ``locks`` is the folder of the accounts' locks (``instance_lock``).
 
-        Raises JournalError, which names the file and the remedy: in use, of another product or account, of a newer
-        version, damaged, or not writable.
+        Raises ConfigError if it is of another product or account, and JournalError if it is in use, of a newer version,
+        damaged, or not writable. Both name the file and the remedy.
         """
         if sqlite3.sqlite_version_info < OLDEST_SQLITE:
             raise JournalError(f"SQLite {sqlite3.sqlite_version} is too old; accepted: 3.37 or newer")
@@ -230,16 +239,16 @@ class Journal:
         self._records += 1
         self.is_used = self.is_used or bool(changes.orders or changes.fills or changes.facts)
 
-    def swap_log_dir(self, log_dir: Path) -> Path | None:
-        """Store the folder of this run and return that of the last one. Raises JournalError."""
+    def swap_log_dir(self, log_dir: Path) -> LastRun | None:
+        """Store the folder of this run, whose fills come from here on, and return the last one. Raises JournalError."""
 
-        def swap() -> str | None:
-            before = rows.read_meta(self._db, "log_dir")
-            self._db.execute("INSERT OR REPLACE INTO meta VALUES ('log_dir', ?)", (str(log_dir.absolute()),))
-            return before
+        def swap() -> LastRun | None:
+            folder, after = rows.read_meta(self._db, "log_dir"), rows.read_meta(self._db, "log_dir_after_fill")
+            stored = {"log_dir": str(log_dir.absolute()), "log_dir_after_fill": str(rows.newest_fill_seq(self._db))}
+            self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", stored.items())
+            return None if folder is None else LastRun(Path(folder), None if after is None else int(after))
 
-        before = self._write(swap)
-        return None if before is None else Path(before)
+        return self._write(swap)
 
     def _put(self, changes: Changes) -> None:
         db, of = self._db, repeat(changes.product or self._product)
@@ -461,21 +470,21 @@ def _check_instruments(db: sqlite3.Connection, path: Path, products: Sequence[st
     """Refuse to leave a position or an order of another run's instrument alone, and to trade one of two journals."""
     for other in products[1:]:
         if (file := path.with_name(f"{other}{path.suffix}")) != path and file.exists():
-            raise JournalError(f"{file} is a journal of {other} alone; give {other} first, or move it away")
+            raise ConfigError(f"{file} is a journal of {other} alone; give {other} first, or move it away")
     for (of,) in db.execute(
         "SELECT product FROM memo WHERE position != 0 UNION SELECT product FROM orders WHERE is_live = 1"
     ):
         if of not in (*products, rows.ALL):
-            raise JournalError(
+            raise ConfigError(
                 f"{path} has a position or an order of {of}, which this run does not trade; add it to instruments"
             )
 
 
 def _check_owner(db: sqlite3.Connection, path: Path, product_code: str, account: str) -> None:
     if (of := rows.read_meta(db, "product_code")) != product_code:
-        raise JournalError(f"{path} is the journal of {of}, not of {product_code}; set journal.dir to another folder")
+        raise ConfigError(f"{path} is the journal of {of}, not of {product_code}; set journal.dir to another folder")
     if rows.read_meta(db, "account") != account:
-        raise JournalError(
+        raise ConfigError(
             f"{path} is the journal of another account, or of another API key; set journal.dir to another folder, or "
             "move it away"
         )

@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -47,9 +47,9 @@ def drop_cut_rows(paths: Iterable[Path]) -> int:
 
 
 def missing_trades(
-    folders: Sequence[Path], fills: Iterable[TradeLogRow], instrument: Instrument, *, strategy: str = STRATEGY
+    folder: Path, fills: Iterable[TradeLogRow], instrument: Instrument, *, strategy: str = STRATEGY
 ) -> list[TradeLogRow]:
-    """The rows that are in none of an instrument's folders, in the given order.
+    """The rows that an instrument's folder lacks, in the given order.
 
     Raises LogError if a file cannot be read.
     """
@@ -59,7 +59,7 @@ def missing_trades(
         day = utc_day(row.ts_ns)
         lines = present.get(day)
         if lines is None:
-            lines = present[day] = sum((_finished_lines(folder, day) for folder in folders), Counter())
+            lines = present[day] = _finished_lines(folder, day)
         line = trade_line(row, strategy, instrument).rstrip("\n")
         if lines[line]:
             lines[line] -= 1

@@ -6,7 +6,8 @@ does this for runs with a journal of their own; the next run on a journal that s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,7 @@ from stall_then_strike.config.loader import load_app_config
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.infra.journal.reader import JournalReader
+from stall_then_strike.infra.journal.writer import LastRun
 from stall_then_strike.infra.logging_structured import TradeLogger
 from stall_then_strike.infra.logs.csv_mending import drop_cut_rows, missing_trades
 from stall_then_strike.infra.logs.run_files import day_files
@@ -36,41 +38,40 @@ def mend_killed(root: Path) -> None:
         if record is None or journal is None or Path(record.journal or "").is_absolute():
             continue
         if record.ended is None and record.mended is None and not run.is_running:
-            try:
-                _mend(run, journal, load_app_config(run.files.settings), [], 0)
-            except (ConfigError, JournalError, LogError) as error:
-                logger.warning("the trades CSV of the killed run {} was not looked over: {}", run.name, error)
+            with _told(run, "the killed run"):
+                _mend(run, journal, load_app_config(run.files.settings), 0, 0)
 
 
-def mend_last(folder: Path, journal: Path, cfg: AppConfig) -> None:
-    """Mend the last run that used a shared journal, by the run's folder; one that is gone is left out.
+def mend_last(last: LastRun, journal: Path, cfg: AppConfig) -> None:
+    """Mend the last run that used a shared journal; one whose folder is gone is left out. What fails is logged.
 
-    ``cfg`` is for a folder of an older version, which has no settings. Raises LogError, JournalError and ConfigError.
+    ``cfg`` is for a folder of an older version, which has no settings.
     """
-    runs = RunList(folder).all
+    runs = RunList(last.folder).all
     if not runs:
         return
-    run, before = runs[0], []  # of an older version's folder the unknown run, which is its first
-    if run.record is not None:
-        cfg = load_app_config(run.files.settings)
-        before = [one for one in RunList(run.files.folder.parent).all if _is_before(one, run)][-1:]
-    from_ns = min((iso_ns(one.record.started) for one in (*before, run) if one.record is not None), default=0)
-    _mend(run, journal, cfg, before, from_ns)
+    run, from_ns = runs[0], 0  # of an older version's folder the unknown run, which is its first
+    with _told(run, "the last run"):
+        if run.record is not None:
+            cfg = load_app_config(run.files.settings)
+            from_ns = iso_ns(run.record.started) if last.after_fill is None else 0
+        _mend(run, journal, cfg, from_ns, last.after_fill or 0)
 
 
-def _is_before(one: Run, run: Run) -> bool:
-    """Whether one used the journal of the other, and began earlier."""
-    if one.record is None or run.record is None:
-        return False
-    return one.journal == run.journal and one.record.started < run.record.started
+@contextmanager
+def _told(run: Run, which: str) -> Iterator[None]:
+    """Log what fails: no start depends on what another run left."""
+    try:
+        yield
+    except (ConfigError, JournalError, LogError, OSError) as error:
+        logger.warning("the trades CSV of {} {} was not looked over: {}", which, run.name, error)
 
 
-def _mend(run: Run, journal: Path, cfg: AppConfig, before: Sequence[Run], from_ns: int) -> None:
-    """Mend one run, unless somebody else does; a fill that ``before`` has is not the run's. Of no older day than
-    ``from_ns``."""
+def _mend(run: Run, journal: Path, cfg: AppConfig, from_ns: int, after_fill: int) -> None:
+    """Mend one run, unless somebody else does. Its fills are those from ``from_ns`` on, stored after ``after_fill``."""
     try:
         with folder_held(run.files.folder):
-            added = sum(_mended(run, journal, each, before, from_ns) for each in cfg.by_instrument())
+            added = sum(_mended(run, journal, each, from_ns, after_fill) for each in cfg.by_instrument())
             if run.record is not None and run.record.ended is None:
                 stamp = utc_iso(SystemClock().now_ns())
                 run.record.model_copy(update={"mended": stamp}).write(run.files.record)
@@ -80,7 +81,7 @@ def _mend(run: Run, journal: Path, cfg: AppConfig, before: Sequence[Run], from_n
         logger.warning("{} fills of run {} were not in its trades CSV: added", added, run.name)
 
 
-def _mended(run: Run, journal: Path, cfg: AppConfig, before: Sequence[Run], from_ns: int) -> int:
+def _mended(run: Run, journal: Path, cfg: AppConfig, from_ns: int, after_fill: int) -> int:
     """Mend an instrument's trade files; the number of rows that they lacked."""
     unit, strategy = cfg.exchange.instrument(), cfg.strategy.name
     folder = run.files.of(unit.product_code)
@@ -92,9 +93,8 @@ def _mended(run: Run, journal: Path, cfg: AppConfig, before: Sequence[Run], from
     if newest:
         from_ns = max(from_ns, iso_ns(f"{newest[-1][0]}T000000Z") - _DAYS_MENDED * _DAY_NS)
     with JournalReader.open(journal) as reader:
-        fills = [fill.row for fill in reader.of(unit.product_code).fills(from_ns)]
-    folders = [folder, *(one.files.of(unit.product_code) for one in before)]
-    lacking = missing_trades(folders, fills, unit, strategy=strategy)
+        fills = [fill.row for fill in reader.of(unit.product_code).fills(from_ns, after_seq=after_fill)]
+    lacking = missing_trades(folder, fills, unit, strategy=strategy)
     trades = TradeLogger(folder / TradeLogger.KIND, strategy, unit)
     for row in lacking:
         trades.log_trade(row)

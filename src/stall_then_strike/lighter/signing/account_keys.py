@@ -82,7 +82,7 @@ def _found(
     if missing:
         raise ConfigError(
             f"{' and '.join(missing)}: neither in the environment nor in {env_file.absolute()}; "
-            "accepted: index of the account, index of its API key, private key of that (.env.example shows the form)"
+            "accepted: index of the account, index of its API key, private key of that, as lines NAME=VALUE of .env"
         )
     try:
         dealer = DealerConfig(
