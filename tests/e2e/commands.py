@@ -21,6 +21,8 @@ Process = subprocess.Popen[str] | Forked
 SAMPLE = REPO / "data/sample/FX_BTC_JPY-20260105T00Z-seed7-180s.jsonl.zst"
 """Three minutes of generated market."""
 TIMEOUT_S = 60.0
+UNLAGGING = ("--set", "watch.lag_warn_ms=10000")
+"""A run that is to say nothing to standard error does not say either that its machine was busy."""
 
 
 def start(command: str, *args: str | Path, stdout: int = subprocess.PIPE) -> Process:

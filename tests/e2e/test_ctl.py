@@ -7,6 +7,8 @@ import signal
 import socket
 import subprocess
 import sys
+import time
+from itertools import pairwise
 from pathlib import Path
 
 import orjson
@@ -36,9 +38,10 @@ def test_a_run_is_commanded_reloaded_and_watched(tmp_path: Path, capsys: pytest.
             assert systemd.recv(4096) == b"READY=1"
             alive = systemd.recv(4096)
             assert alive.startswith(b"WATCHDOG=1\nSTATUS=")
-            assert b"position 0" in alive
-            systemd.settimeout(0.5)
-            assert systemd.recv(4096).startswith(b"WATCHDOG=1"), "three times in WatchdogSec"
+            assert b"position " in alive
+            heard_s = [heard_at(systemd) for _ in range(10)]
+            shortest_s = min(later - earlier for earlier, later in pairwise(heard_s))
+            assert shortest_s < 0.2, "three times in WatchdogSec, of which a busy machine lengthens some"
             _commanded(logs, capsys)
             settings.write_text("env: sim\nstrategy: {ttl_ms: 600}\n")
             process.send_signal(signal.SIGHUP)
@@ -55,6 +58,12 @@ def test_a_run_is_commanded_reloaded_and_watched(tmp_path: Path, capsys: pytest.
     assert not (newest(logs) / "control.sock").exists()
     assert main(["status", "--log-dir", str(logs)]) == 1
     assert "ctl: no run answers" in capsys.readouterr().err
+
+
+def heard_at(systemd: socket.socket) -> float:
+    """When the next word came that the run is alive."""
+    assert systemd.recv(4096).startswith(b"WATCHDOG=1")
+    return time.monotonic()
 
 
 def _commanded(logs: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -36,7 +36,7 @@ async def digest(sink: Sink) -> Any:
 async def test_day_roll_sends_a_digest_with_its_report(has_research: bool, tmp_path: Path) -> None:
     """Without the extra research it says so instead."""
     pytest.importorskip("polars")
-    roll = datetime.fromtimestamp(SystemClock().now_ns() / NS_PER_S, UTC) + timedelta(minutes=3)
+    roll = datetime.fromtimestamp(SystemClock().now_ns() / NS_PER_S, UTC) + timedelta(minutes=5)
     sets = [f"session.day_start={roll:%H:%M}", "session.timezone=UTC", "session.quiet=[]", f"sim.speed={SPEED}"]
     flags = ["--base", str(REPO / "configs/base.yml"), "--config", str(REPO / "configs/sim.yml"), "--yes"]
     flags += [word for one in sets for word in ("--set", one)]

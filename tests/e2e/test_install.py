@@ -18,7 +18,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from stall_then_strike.app.sts.program import VERBS
-from tests.e2e.commands import REPO, SAMPLE, rows
+from tests.e2e.commands import REPO, SAMPLE, UNLAGGING, rows
 from tests.e2e.forked import forked
 
 PROJECT: dict[str, Any] = tomllib.loads((REPO / "pyproject.toml").read_text())
@@ -158,7 +158,7 @@ def test_paper_trades_without_extras(tmp_path: Path) -> None:
 
 
 def test_live_trades_without_extras(tmp_path: Path) -> None:
-    flags = ("--config", REPO / "configs/sim.yml", "--yes", "--duration", "30", "--set", "sim.speed=15")
+    flags = ("--config", REPO / "configs/sim.yml", "--yes", "--duration", "30", "--set", "sim.speed=15", *UNLAGGING)
     done = without(lacking_all_extras(), tmp_path, "run_live", "--base", REPO / "configs/base.yml", *flags)
     assert (done.returncode, done.stderr) == (0, "")
     assert rows(tmp_path / "logs", "orders")

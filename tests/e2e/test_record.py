@@ -24,7 +24,7 @@ DROPPED = "the book is unknown until the next snapshot"
 @contextmanager
 def exchange(*flags: str | Path) -> Iterator[list[str | Path]]:
     """An exchange, and the flags that point a command at it."""
-    with running("sim_exchange", *flags) as process:
+    with running("sim_exchange", "--maintenance", "off", *flags) as process:
         rest, ws = read_line(process, READY).groups()
         yield ["--set", f"exchange.base_url={rest}", "--set", f"exchange.ws_url={ws}"]
 

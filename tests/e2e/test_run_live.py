@@ -21,7 +21,7 @@ from stall_then_strike.sim.bitflyer.keys import PERMISSIONS, ApiKey
 from stall_then_strike.sim.bitflyer.tickets import Refusal
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind
 from stall_then_strike.types.dto import BoardState
-from tests.e2e.commands import REPO, TIMEOUT_S, free_port, newest, rows
+from tests.e2e.commands import REPO, TIMEOUT_S, UNLAGGING, free_port, newest, rows
 from tests.e2e.forked import forked
 from tests.e2e.live_process import KEY, Place, environment, place, placed, shown_in
 
@@ -63,7 +63,7 @@ async def test_signal_ends_a_run_whose_books_are_the_venue_s(number: signal.Sign
 @pytest.mark.slow
 async def test_duration_ends_a_run(tmp_path: Path) -> None:
     async with place(tmp_path) as there:
-        code, out, err = await there.run("run_live", *there.live_flags("--duration", "2"))
+        code, out, err = await there.run("run_live", *there.live_flags("--duration", "5"))
         assert code == 0, err
         assert "duration over" in out
         assert placed(there)
@@ -108,7 +108,7 @@ async def test_embedded_exchange_needs_no_keys_and_leaves_equal_books(tmp_path: 
         forked,
         "run_live",
         *("--base", str(REPO / "configs/base.yml"), "--config", str(REPO / "configs/sim.yml"), "--yes"),
-        *("--set", "sim.speed=20", "--duration", "60", "--set", "watch.min_free_disk_mb=1"),
+        *("--set", "sim.speed=20", "--duration", "60", "--set", "watch.min_free_disk_mb=1", *UNLAGGING),
         *("--log-dir", str(log_dir)),
         cwd=tmp_path,
         env=environment(tmp_path, None),

@@ -244,7 +244,7 @@ def test_unreachable_venue_names_the_way_out_and_exits_with_1(tmp_path: Path) ->
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs the full device of Linux")
 def test_f6_full_disk_stops_quoting_and_exits_with_3(tmp_path: Path) -> None:
     """The orders file is on a full disk from the first row on."""
-    with running("run_paper", "--tape", real_tape_path(), "--speed", "5", "--log-dir", tmp_path) as process:
+    with running("run_paper", "--tape", real_tape_path(), "--speed", "1", "--log-dir", tmp_path) as process:
         wait_until("the run's folder", lambda: RunList(tmp_path).all)
         (newest(tmp_path) / "orders").mkdir(exist_ok=True)
         (newest(tmp_path) / "orders" / "orders-20211212.csv").symlink_to("/dev/full")
@@ -268,7 +268,7 @@ def test_f7_log_folder_that_cannot_be_written_is_an_error_by_name(tmp_path: Path
 def test_exchange_killed_and_started_again_under_a_running_daemon(tmp_path: Path) -> None:
     """No decision on the old book: from the drop to the first snapshot it is unknown, then quoting resumes."""
     port = free_port()
-    exchange = ("sim_exchange", "--port", str(port), "--seed", "7")
+    exchange = ("sim_exchange", "--port", str(port), "--seed", "7", "--maintenance", "off")
 
     def decisions() -> list[dict[str, str]]:
         return rows(tmp_path, "decisions")

@@ -49,7 +49,8 @@ Flags = list[str]
 @pytest.fixture(scope="module")
 def venue() -> Iterator[Flags]:
     """An exchange, and the flags that point a command at it."""
-    with running("sim_exchange", "--speed", "5", "--api-key", "demo-key", "--api-secret", "made-up-secret") as process:
+    account = ("--api-key", "demo-key", "--api-secret", "made-up-secret")
+    with running("sim_exchange", "--speed", "5", "--maintenance", "off", *account) as process:
         rest, ws = read_line(process, r"sim_exchange ready rest=(\S+) ws=(\S+)").groups()
         yield ["--set", f"exchange.base_url={rest}", "--set", f"exchange.ws_url={ws}"]
 

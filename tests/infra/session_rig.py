@@ -23,6 +23,10 @@ SNAPSHOT = f"lightning_board_snapshot_{PRODUCT}"
 EXECUTIONS = f"lightning_executions_{PRODUCT}"
 TICKER = f"lightning_ticker_{PRODUCT}"
 WHOLE = {"mid_price": 105.0, "bids": [{"price": 100.0, "size": 0.5}], "asks": [{"price": 110.0, "size": 0.5}]}
+LIMIT_S = 20.0
+"""For what is certain to come, on a busy machine too."""
+STALE_MS = 3_500
+"""So long a frame may have waited: what a machine that stands still for a moment reads afterwards is believed."""
 DELTA = {"mid_price": 105.0, "bids": [{"price": 99.0, "size": 0.5}], "asks": []}
 
 
@@ -103,6 +107,7 @@ def config(url: str, **ws: Any) -> AppConfig:
         {
             "exchange": {"ws_url": url, "base_url": "http://127.0.0.1:9"},
             "pybotters": {"timeout_sec": 1},
+            "strategy": {"stale_ms": STALE_MS},
             "ws": {"connect_timeout_sec": 2, "reconnect_min_sec": ws.pop("reconnect_min_sec", "0.05"), **ws},
         },
         strict=False,
@@ -121,7 +126,7 @@ class Heard:
         self._more.set()
 
     async def wait(self, wanted: Callable[[SessionEvent], bool], after: int = 0) -> SessionEvent:
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(LIMIT_S):
             while True:
                 for event in self.events[after:]:
                     if wanted(event):
@@ -149,5 +154,5 @@ async def live(
     """A session that has received its first book."""
     async with PyBotterSession(config(venue.url, **ws), clock or SystemClock(), heard, credentials) as session:
         await session.connect_ws()
-        await session.wait_ready()
+        await session.wait_ready(LIMIT_S)
         yield session

@@ -11,7 +11,7 @@ from stall_then_strike.types.dto import NS_PER_S
 from tests.machine import Machine
 
 HOUR_NS = 3_600 * NS_PER_S
-SLACK_NS = NS_PER_S
+SLACK_NS = 10 * NS_PER_S
 """What a busy machine may take between two lines."""
 
 
@@ -63,7 +63,7 @@ async def test_deadline_that_was_slept_through_has_come() -> None:
     machine.sleep(3_600)
     started_s = time.monotonic()
     await clock.sleep_until(deadline_ns)
-    assert time.monotonic() - started_s < 1
+    assert time.monotonic() - started_s < 30
 
 
 def test_the_machines_own_clocks_agree() -> None:

@@ -35,6 +35,7 @@ from stall_then_strike.types.errors import FeedError, LoginRefused
 from tests.infra.session_rig import (
     BOARD,
     EXECUTIONS,
+    LIMIT_S,
     PRODUCT,
     SNAPSHOT,
     TICKER,
@@ -44,6 +45,7 @@ from tests.infra.session_rig import (
     is_board,
     live,
 )
+from tests.live.pace import steady_clock
 from tests.signing import SIGNED
 from tests.sim.exchange_rig import START_NS
 from tests.sim.private_rig import BID, KEY, NO_CALENDAR, OTHER, QUIET, order, signing_on_loopback
@@ -74,8 +76,8 @@ def log_text() -> Iterator[list[str]]:
 class Room:
     """The embedded exchange with one account, and a clock that all share."""
 
-    def __init__(self) -> None:
-        self.clock = ScaledClock(20.0, START_NS)
+    def __init__(self, clock: ScaledClock) -> None:
+        self.clock = clock
         self.market = Market(seed=1, start_ns=START_NS, model=QUIET)
         self.private = PrivateVenue(self.market, (KEY,), PrivateSettings(calendar=NO_CALENDAR))
         self.exchange = BitflyerExchange(self.market, clock=self.clock, private=self.private)
@@ -104,9 +106,10 @@ class Room:
 
 @pytest.fixture
 async def room() -> AsyncIterator[Room]:
-    room = Room()
-    async with room.exchange:
-        yield room
+    async with steady_clock(20.0, START_NS) as clock:
+        room = Room(clock)
+        async with room.exchange:
+            yield room
 
 
 def is_private(is_live: bool) -> Callable[[SessionEvent], bool]:
@@ -201,7 +204,7 @@ async def test_error_of_the_consumer_at_a_private_event_stops_the_feed(venue: Ve
         fields = {"product_code": PRODUCT, "child_order_acceptance_id": "JRF1", "event_type": "CANCEL"}
         await venue.send(EVENTS, [fields])
         with pytest.raises(ZeroDivisionError, match="a bug in the consumer"):
-            await asyncio.wait_for(session.wait_failed(), 1)
+            await asyncio.wait_for(session.wait_failed(), LIMIT_S)
 
 
 # --- Login at the start ----------------------------------------------------------------------------------------------
@@ -245,8 +248,11 @@ async def test_acknowledged_login_does_not_make_up_for_a_refused_channel(venue: 
 
 async def test_unanswered_private_channel_is_told(venue: Venue) -> None:
     venue.answers = lambda request: None if request["params"].get("channel") == EVENTS else {"result": True}
-    async with PyBotterSession(config(venue.url), SystemClock(), Heard(), OWN) as session:
+    heard = Heard()
+    async with PyBotterSession(config(venue.url), SystemClock(), heard, OWN) as session:
         await session.connect_ws()
+        await until(lambda: f"the subscription of {EVENTS} was not answered" in session._why_not_ready())
+        await heard.wait(is_board(BookStatus.OK))
         with pytest.raises(FeedError) as caught:
             await session.wait_ready(0.4)
     assert str(caught.value) == (
@@ -281,7 +287,7 @@ async def test_login_that_is_never_answered_is_given_up_and_tried_again(
         await until(lambda: session.statistics().forced_reconnects >= 2)
         assert len(venue.sockets) >= 2
         venue.answers = lambda _: {"result": True}
-        await session.wait_ready()
+        await session.wait_ready(LIMIT_S)
         assert session.statistics().is_private_live
     assert {request["method"] for request in venue.requests[:2]} == {"auth"}, "nothing is asked before the answer"
 

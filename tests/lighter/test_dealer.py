@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from stall_then_strike.infra.clock import ScaledClock, SystemClock
+from stall_then_strike.infra.clock import SystemClock
 from stall_then_strike.lighter import DealerConfig, LighterDealer
 from stall_then_strike.lighter.instruments import FRESH_NS
 from stall_then_strike.lighter.markets import Markets
@@ -26,6 +26,7 @@ from stall_then_strike.types.errors import BatchFailed, ConfigError, NotSent, Re
 from stall_then_strike.types.names import NS_PER_MS, NS_PER_S
 from stall_then_strike.venues.lighter_hand import LighterHand
 from tests.lighter.dealer_rig import BTC, ETH, Rig, config, exchange, rig, sent
+from tests.live.pace import steady_clock
 
 SIGNED = VenueSettings(delay_ms=(1, 3), verifies_orders=True)
 
@@ -276,8 +277,8 @@ async def test_cancel_all_reaches_every_market_after_what_is_queued() -> None:
 
 
 async def test_transactions_stay_valid_at_a_venue_whose_clock_runs_faster_than_the_signers() -> None:
-    clock = ScaledClock(600.0)
     async with (
+        steady_clock(600.0, SystemClock().now_ns()) as clock,
         exchange(clock=clock) as venue,
         await LighterDealer.create(config(venue.base_url, venue.add_account(1_000))) as dealer,
     ):
@@ -287,8 +288,11 @@ async def test_transactions_stay_valid_at_a_venue_whose_clock_runs_faster_than_t
 
 
 async def test_client_on_the_machines_clock_stays_in_time_at_a_venue_an_hour_ahead() -> None:
-    clock = ScaledClock(1_200.0)
-    async with exchange(clock=clock, clients_ns=time.time_ns) as venue, AsyncExitStack() as stack:
+    async with (
+        steady_clock(1_200.0, SystemClock().now_ns()) as clock,
+        exchange(clock=clock, clients_ns=time.time_ns) as venue,
+        AsyncExitStack() as stack,
+    ):
         key = venue.add_account(1_000)
         dealer = await stack.enter_async_context(await LighterDealer.create(config(venue.base_url, key)))
         await clock.sleep_until(clock.now_ns() + 70 * 60 * NS_PER_S)

@@ -120,7 +120,8 @@ async def _trade(scenario: Scenario, plan: FaultPlan, folder: Path, clock: Scale
     quiet_ns = clock.now_ns() + round((plan.quiet_from_s or 0.0) * NS_PER_S)
     market: dict[str, Any] = {"seed": scenario.seed, "instruments": TWO if scenario.is_double else ()}
     sections = GRID if scenario.strategy == "grid" else SECTIONS
-    async with live_room(folder, clock=clock, sections=sections, faults=plan, audit=audit, **market) as room:
+    hasty = {"pybotters": SHORT, **sections}
+    async with live_room(folder, clock=clock, sections=hasty, faults=plan, audit=audit, **market) as room:
         for witness in witnesses:
             witness.enter(room)
         room.attend = to_all([witness.attend for witness in witnesses])

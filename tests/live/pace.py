@@ -13,6 +13,8 @@ from stall_then_strike.infra import pyb_session
 from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.infra.line import connection_rules
 
+NOON_NS = 1_767_582_000 * 10**9
+"""2026-01-05, noon in Tokyo: no day turns while a test lasts, whenever it runs."""
 TICK_S = 0.002
 LONGEST_TICK_S = 0.006
 """So much real time at most passes between two looks at the loop: the rest was the machine's, not the market's."""
@@ -50,8 +52,8 @@ class SteadyClock(ScaledClock):
 
 @asynccontextmanager
 async def steady_clock(speed: float, start_ns: int | None = None) -> AsyncIterator[SteadyClock]:
-    """A clock that runs within the block, by default from now on."""
-    clock = SteadyClock(speed, start_ns)
+    """A clock that runs within the block, by default from one noon on."""
+    clock = SteadyClock(speed, NOON_NS if start_ns is None else start_ns)
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(clock.run())
         try:

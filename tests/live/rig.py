@@ -38,7 +38,7 @@ OPEN_ALL_DAY = Calendar(maintenance=None, breaker=None, funding_at_s=(), rollove
 SHORT = {"timeout_sec": Decimal("0.5")}
 """Real seconds: a lost answer is to be noticed soon, also at speed."""
 UNHURRIED = {"timeout_sec": Decimal(10)}
-"""Where no answer is lost, a busy machine may take its time for each."""
+"""Where no answer is lost, a machine that is busy or stands still for a moment may take its time for each."""
 
 
 def live_config(
@@ -51,7 +51,7 @@ def live_config(
     """Live settings for an exchange on loopback, with pauses short enough for fast time."""
     tree = {
         "exchange": {"base_url": exchange.base_url, "ws_url": exchange.ws_url},
-        "pybotters": SHORT,
+        "pybotters": UNHURRIED,
         "ws": {"reconnect_min_sec": Decimal("0.05")},
         "journal": {"dir": str(folder / "journal")},
         "instruments": list(instruments),
@@ -109,7 +109,7 @@ async def live_room(
     instruments: Sequence[Mapping[str, Any]] = (),
     **more: Any,
 ) -> AsyncIterator[LiveRoom]:
-    """An exchange in fast time, by default from now on, or on a clock that runs already; ``more`` goes to it.
+    """An exchange in fast time, by default from one noon on, or on a clock that runs already; ``more`` goes to it.
 
     Its time waits for the event loop, so that a busy machine looks neither like a slow venue nor like a dead line.
     ``sections`` change settings. ``instruments`` are those of the account if there are several.

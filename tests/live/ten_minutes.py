@@ -40,9 +40,7 @@ PATIENT: Final = ("strategy.stale_ms=30000",)
 """A busy machine is not to look like a dead line."""
 THREE: Final = (*TWO, {"product_code": "XRP_JPY", "tick_size": Decimal("0.01")})
 """Products of the embedded bitFlyer. A price is the same count of ticks in each."""
-CALM: Final[Mapping[str, Mapping[str, Any]]] = {"pybotters": {"timeout_sec": Decimal(3)}}
 GRID: Final[Mapping[str, Mapping[str, Any]]] = {
-    **CALM,
     "strategy": {"name": "grid", "stale_ms": 30_000, "max_inventory_btc": Decimal("0.01")},
 }
 
@@ -125,7 +123,7 @@ async def _on_lighter(strategy: str, folder: Path, seconds: float, speed: float)
 
 async def _on_bitflyer(strategy: str, folder: Path, seconds: float, speed: float) -> _Ended:
     instruments = [{**one, "parameters": _grid_at(one)} for one in THREE] if strategy == "grid" else THREE
-    sections = GRID if strategy == "grid" else CALM
+    sections = GRID if strategy == "grid" else {}
     async with (
         steady_clock(speed) as clock,
         live_room(folder, clock=clock, instruments=instruments, sections=sections) as room,

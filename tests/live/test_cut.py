@@ -25,6 +25,8 @@ pytestmark = SIGNED
 CUT_S = 30.0
 STRATEGY = {"max_inventory_btc": Decimal("0.004"), "max_reverse_ticks": 1_000_000}
 """Positions are kept."""
+HASTY = {"timeout_sec": Decimal(2)}
+"""What was under way at the cut is given up before the network is back."""
 REAL = {"pybotters": {"timeout_sec": Decimal(10)}, "ws": {"reconnect_min_sec": Decimal(1)}}
 """The defaults, in place of what the rig shortens for fast time."""
 
@@ -73,7 +75,7 @@ async def survive(room: LiveRoom, witness: Witness, *, is_port_closed: bool) -> 
 
 async def in_room(tmp_path: Path, clock: ScaledClock, *, is_port_closed: bool, **sections: object) -> None:
     witness = Witness()
-    more = {"strategy": STRATEGY, **sections}
+    more = {"pybotters": HASTY, "strategy": STRATEGY, **sections}
     async with live_room(tmp_path, clock=clock, sections=more, audit=Audit(sink=witness.on_received)) as room:  # type: ignore[arg-type]  # settings of any shape
         await survive(room, witness, is_port_closed=is_port_closed)
 

@@ -13,9 +13,10 @@ from stall_then_strike.app.shell.command import EXIT_DONE
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings
 from stall_then_strike.sim.bitflyer.venue_hours import Calendar
-from stall_then_strike.types.dto import NS_PER_S
+from stall_then_strike.types.dto import NS_PER_S, Command, Control, Reason
 from tests.live.rig import UNHURRIED, LiveRoom, ended, live_room
 from tests.signing import SIGNED
+from tests.waiting import until
 
 pytestmark = SIGNED
 HOLDING = {
@@ -40,6 +41,28 @@ def is_booked(room: LiveRoom) -> bool:
     return held.position == ledger.position and held.realised - held.basis == flow + ledger.funding
 
 
+def tell(room: LiveRoom, command: Command) -> None:
+    """The operator says so."""
+    assert room.last is not None
+    now_ns = room.clock.now_ns()
+    room.last.trader.on_event(Control(ts_ns=now_ns, command=command, reason=Reason.OPERATOR, detail="by the test"))
+
+
+async def keep_a_position(room: LiveRoom, until_ns: int) -> None:
+    """Pause with a position: whether trading by itself holds one at that moment is chance."""
+    account = room.venue.accounts["main"]
+    while True:
+        await until(lambda: account.ledger.position and room.last is not None)
+        tell(room, Command.PAUSE)
+        await until(lambda: not account.live)
+        if account.ledger.position:
+            break
+        tell(room, Command.RESUME)
+    assert room.clock.now_ns() < until_ns
+    await room.clock.sleep_until(until_ns)
+    tell(room, Command.RESUME)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("hour", "carry_rate"), [(13, 0), (9, 40_000)], ids=["funding", "roll-over with carry"])
 async def test_a_settlement_is_booked_to_the_unit(hour: int, carry_rate: int, tmp_path: Path) -> None:
@@ -50,6 +73,8 @@ async def test_a_settlement_is_booked_to_the_unit(hour: int, carry_rate: int, tm
     async with live_room(tmp_path, seed=3, start_ns=start_ns, settings=settings, sections=HOLDING) as room:
         ending = Ending()
         task = asyncio.create_task(room.run(ending=ending))
+        await room.pass_time(30)
+        await keep_a_position(room, start_ns + 61 * NS_PER_S)
         while not is_booked(room):
             assert not task.done(), "the run ended by itself"
             assert room.clock.now_ns() < start_ns + LIMIT_S * NS_PER_S, "the settlement is not booked"

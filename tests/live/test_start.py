@@ -13,7 +13,7 @@ from stall_then_strike.app.trader.live_run import LiveRun
 from stall_then_strike.sim.bitflyer.rpc import RpcError
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind
 from stall_then_strike.types.dto import Command, Control, Reason
-from tests.scenarios.at_work import PLACE, STILL, AtWork, at_work, show_another_position
+from tests.scenarios.at_work import HASTY, PLACE, STILL, AtWork, at_work, show_another_position
 from tests.scenarios.test_c_restart import NO_STRIKES, with_a_position
 from tests.signing import SIGNED
 
@@ -139,7 +139,7 @@ async def test_a_halt_that_leaves_the_position_keeps_its_word_to_the_end(after_h
 
 async def test_a_venue_that_is_gone_at_the_end_is_not_a_success(tmp_path: Path) -> None:
     """What is not shown is not done: exit 1, and the summary says the same."""
-    async with at_work(tmp_path, account={"stop_sec": Decimal(2)}) as work:
+    async with at_work(tmp_path, account={"stop_sec": Decimal(2)}, **HASTY) as work:
         await work.new_strikes()
         await work.until("no order", lambda: not work.live and not work.core.orders.any_live)
         work.room.exchange.faults.inject(Fault(kind=K.LOSE_REQUEST, path="/v1/me/*"))

@@ -14,7 +14,7 @@ from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.infra.watch.heartbeat import heartbeat_path, read_beat
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind
 from stall_then_strike.types.dto import BookStatus, Reason
-from tests.scenarios.at_work import CANCEL, PLACE, STILL, AtWork, at_work
+from tests.scenarios.at_work import CANCEL, HASTY, PLACE, STILL, AtWork, at_work
 from tests.scenarios.test_c_restart import with_a_position
 from tests.signing import SIGNED
 
@@ -48,7 +48,7 @@ async def test_stop_before_trading_sends_nothing(tmp_path: Path) -> None:
 
 async def test_stop_before_trading_cancels_what_an_earlier_run_left(tmp_path: Path) -> None:
     """And is no good end: the cancels are not confirmed."""
-    async with at_work(tmp_path, **STILL) as work:
+    async with at_work(tmp_path, **STILL, **HASTY) as work:
         await work.until("both quotes", lambda: len(work.resting) == 2)
         await work.kill()
         assert len(work.resting) == 2
@@ -71,7 +71,7 @@ async def test_stop_while_connecting(tmp_path: Path) -> None:
 
 
 async def test_stop_in_a_cut_network_is_bounded_and_not_confirmed(tmp_path: Path) -> None:
-    async with at_work(tmp_path, account={"stop_sec": 2}, **STILL) as work:
+    async with at_work(tmp_path, account={"stop_sec": 2}, **STILL, **HASTY) as work:
         await work.until("both quotes", lambda: len(work.resting) == 2)
         work.room.exchange.faults.inject(Fault(kind=K.CUT_NETWORK, to_s=1_000))
         assert await work.stop() == EXIT_FAILED
@@ -81,7 +81,7 @@ async def test_stop_in_a_cut_network_is_bounded_and_not_confirmed(tmp_path: Path
 
 
 async def test_stop_with_an_order_in_doubt_is_not_confirmed(tmp_path: Path) -> None:
-    async with at_work(tmp_path, account={"stop_sec": 2}) as work:
+    async with at_work(tmp_path, account={"stop_sec": 2}, **HASTY) as work:
         await work.hit(Fault(kind=K.LOSE_REQUEST, path="/v1/me/sendchildorder", count=1))
         await work.until("doubt", lambda: work.facts("send_unknown"))
         assert await work.stop() == EXIT_FAILED

@@ -95,14 +95,13 @@ def is_same_best(before: BoardSnapshot, after: BoardSnapshot) -> bool:
 
 
 async def walked(folder: Path, walks: int) -> Walker:
-    """A run of the daemon on the embedded exchange, until there are so many walks of each kind."""
+    """A run of the daemon on the embedded exchange, until there are so many walks of each kind, and thrice of fills."""
     walker = Walker()
+    wanted = {NOTHING: walks, STRIKE: walks, FILL: 3 * walks}
     async with at_work(folder, begin=False) as work:
         work.room.attend = walker.attach
         await work.start()
-        await work.until(
-            "walks", lambda: min(sum(w.kind == kind for w in walker.walks) for kind in (NOTHING, STRIKE, FILL)) >= walks
-        )
+        await work.until("walks", lambda: Counter(walk.kind for walk in walker.walks) >= Counter(wanted))
         await work.stop_and_check()
     return walker
 

@@ -31,8 +31,10 @@ LIMIT_S = 600.0
 END_S = 30.0
 """Real seconds that the end of a run may take; its own bound, `account.stop_sec`, is one of real seconds."""
 PLACE, CANCEL = "POST /v1/me/sendchildorder", "POST /v1/me/cancelchildorder"
-PATIENT = {"pybotters": {"timeout_sec": Decimal(1)}}
-"""Real seconds: a busy machine is not to look like a dead line."""
+PATIENT = {"pybotters": {"timeout_sec": Decimal(10)}}
+"""Real seconds: a machine that is busy, or stands still for a moment, is not to look like a dead line."""
+HASTY = {"pybotters": {"timeout_sec": Decimal(2)}}
+"""Where answers are lost on purpose: that is to be noticed soon."""
 QUICK = {"account": {"vanish_sec": 1}}
 """An order without trace is given up a minute after it was sent."""
 

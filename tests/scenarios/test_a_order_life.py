@@ -15,7 +15,7 @@ from stall_then_strike.sim.bitflyer.venue_account import ChildOrder
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind
 from stall_then_strike.types.dto import NS_PER_MS, NS_PER_S
 from tests.live.rig import OPEN_ALL_DAY
-from tests.scenarios.at_work import CANCEL, PLACE, QUICK, STILL, AtWork, at_work
+from tests.scenarios.at_work import CANCEL, HASTY, PLACE, QUICK, STILL, AtWork, at_work
 from tests.signing import SIGNED
 from tests.sim.private_rig import QUIET
 
@@ -27,7 +27,7 @@ SEND, TAKE_BACK = "/v1/me/sendchildorder", "/v1/me/cancelchildorder"
 
 async def test_a1_send_whose_answer_is_lost_is_found_and_counts(tmp_path: Path) -> None:
     """A1: the submit times out, but the order lives: the account names it, and it ends as any other."""
-    async with at_work(tmp_path) as work:
+    async with at_work(tmp_path, **HASTY) as work:
         await work.hit(Fault(kind=K.LOSE_ANSWER, path=SEND, count=2), times=2)
         await work.until("unknown sends", lambda: len(work.facts("send_unknown")) == 2)
         await work.new_strikes()
@@ -38,7 +38,7 @@ async def test_a1_send_whose_answer_is_lost_is_found_and_counts(tmp_path: Path) 
 
 async def test_a2_send_that_never_arrived_is_given_up_and_never_filled(tmp_path: Path) -> None:
     """A2: the submit times out and there is no order: it counts as exposure until it must have expired."""
-    async with at_work(tmp_path, speed=30, **QUICK) as work:
+    async with at_work(tmp_path, speed=30, **QUICK, **HASTY) as work:
         await work.hit(Fault(kind=K.LOSE_REQUEST, path=SEND, count=2), times=2)
         await work.until("sends in doubt", lambda: len(work.facts("send_unknown")) == 2)
         sent = {fact.client_order_id: fact.ts_ns for fact in work.facts("send")}

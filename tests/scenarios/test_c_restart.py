@@ -19,15 +19,15 @@ from stall_then_strike.sim.faults.kinds import Fault, FaultKind
 from stall_then_strike.types.dto import OrderId, Reason, Side, TimeInForce
 from stall_then_strike.types.errors import JournalError
 from stall_then_strike.types.instrument import Lots, Ticks
-from tests.scenarios.at_work import CANCEL, PLACE, QUICK, STILL, AtWork, at_work
+from tests.scenarios.at_work import CANCEL, PATIENT, PLACE, QUICK, STILL, AtWork, at_work
 from tests.signing import SIGNED
 
 pytestmark = SIGNED
 K = FaultKind
 SEND = "/v1/me/sendchildorder"
 NO_STRIKES = {"strategy": {"min_spread_tick": 100_000_000, "max_reverse_ticks": 100_000_000}}
-JUST_BEFORE_MIDNIGHT_NS = 1_790_002_775 * 10**9
-"""2026-09-21, 25 s before midnight in Tokyo."""
+JUST_BEFORE_MIDNIGHT_NS = 1_790_002_740 * 10**9
+"""2026-09-21, a minute before midnight in Tokyo."""
 
 
 def manual(work: AtWork, side: Side, price: int, lots: int = 100_000) -> OrderId:
@@ -190,7 +190,7 @@ async def test_c10_restart_over_midnight_in_tokyo(tmp_path: Path) -> None:
         position = await with_a_position(work)
         await work.stop_and_check()
         first = work.room.journal()[1]
-        await work.seconds((JUST_BEFORE_MIDNIGHT_NS - work.room.clock.now_ns()) / 1e9 + 26)
+        await work.seconds((JUST_BEFORE_MIDNIGHT_NS - work.room.clock.now_ns()) / 1e9 + 61)
         await work.start(**NO_STRIKES)
         await work.stop_and_check()
         second = work.room.journal()[1]
@@ -236,7 +236,7 @@ async def test_c12_damaged_journal_is_refused_and_left_alone(damage: str, tmp_pa
 async def test_c13_stopped_while_a_close_is_on_its_way(*, is_answered: bool, tmp_path: Path) -> None:
     """C13: SIGTERM finds a close under way, with or without its answer: its fill counts, and no other close is sent."""
     ten = {"timeout_sec": Decimal("0.5")}  # seconds of the exchange's time: positions may differ for twenty
-    async with at_work(tmp_path, pybotters=ten, **QUICK) as work:
+    async with at_work(tmp_path, **PATIENT if is_answered else {"pybotters": ten}, **QUICK) as work:
         if not is_answered:
             work.room.exchange.faults.inject(Fault(kind=K.LOSE_ANSWER, path=SEND, chance=0.3, count=6))
         await work.until("close", lambda: any('"MARKET"' in call.body for call in work.calls(PLACE)))

@@ -20,7 +20,7 @@ from stall_then_strike.sim.bitflyer.tickets import Refusal
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind
 from stall_then_strike.types.dto import NS_PER_S, Command, Control, Reason, Side
 from tests.live.rig import OPEN_ALL_DAY
-from tests.scenarios.at_work import CANCEL, PLACE, QUICK, STILL, AtWork, at_work
+from tests.scenarios.at_work import CANCEL, HASTY, PLACE, QUICK, STILL, AtWork, at_work
 from tests.scenarios.test_c_restart import manual, with_a_position
 from tests.signing import SIGNED
 
@@ -52,7 +52,7 @@ async def test_d1_call_that_fails(what: str, tmp_path: Path) -> None:
 
 async def test_d1_close_that_fails(tmp_path: Path) -> None:
     """D1: the close gets no answer and never arrived: not repeated while it may live, then closed."""
-    async with at_work(tmp_path, speed=30, **STILL, **QUICK) as work:
+    async with at_work(tmp_path, speed=30, **STILL, **QUICK, **HASTY) as work:
         await with_a_position(work)
         sent = len(work.calls(PLACE))
         work.room.exchange.faults.inject(Fault(kind=K.LOSE_REQUEST, path=PATHS["place"], count=1))
@@ -183,10 +183,10 @@ def refusals(work: AtWork) -> list[Any]:
     return found
 
 
-@pytest.mark.parametrize("seconds", [3, 30])
+@pytest.mark.parametrize("seconds", [3, 60])
 async def test_d7_slow_answers(seconds: int, tmp_path: Path) -> None:
     """D7: every answer takes 3 s, or longer than any time limit: what is sent is never sent again in its place."""
-    async with at_work(tmp_path, **QUICK) as work:
+    async with at_work(tmp_path, **QUICK, **HASTY) as work:
         slow = Fault(kind=K.DELAY_ANSWER, path="/v1/me/*", seconds=seconds, to_s=20)
         await work.hit(slow, times=3)
         top = 0

@@ -44,7 +44,7 @@ from stall_then_strike.types.dto import (
 from stall_then_strike.types.instrument import Lots, Money, Ticks
 from tests.engine.core_rig import core_of, properties
 from tests.market_script import START_NS, RowList, config
-from tests.scenarios.at_work import QUICK, at_work
+from tests.scenarios.at_work import HASTY, QUICK, at_work
 from tests.scenarios.test_d_rest_and_limits import exposure
 from tests.signing import SIGNED
 
@@ -248,7 +248,7 @@ async def test_exposure_never_exceeds_the_cap(seed: int, tmp_path: Path) -> None
     """H: orders in doubt counted as live, exposure stays in its cap at each step of a run under random faults."""
     cap = 300_000
     strategy = {"max_inventory_btc": Decimal("0.003")}
-    async with at_work(tmp_path, speed=30, strategy=strategy, **QUICK) as work:
+    async with at_work(tmp_path, speed=30, strategy=strategy, **QUICK, **HASTY) as work:
         work.room.exchange.faults.inject(*random_plan(seed, 60).faults)
         top, trader = 0, work.run.trader
         moved = trader.on_step

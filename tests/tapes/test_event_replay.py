@@ -26,7 +26,7 @@ from stall_then_strike.tapes.tape_tools import audit_tape, faults_of
 from stall_then_strike.types.dto import Event, Notice, Tick
 from stall_then_strike.types.errors import FeedError
 from tests.e2e.commands import csv_bytes, run
-from tests.live.rig import LiveRoom, live_room
+from tests.live.rig import SHORT, LiveRoom, live_room
 from tests.research.replay.replay_rig import START_NS, frames
 from tests.signing import SIGNED
 
@@ -86,7 +86,8 @@ async def test_live_runs_are_replayed_row_for_row(tmp_path: Path) -> None:
 async def test_runs_among_faults_are_replayed_row_for_row(seed: int, tmp_path: Path) -> None:
     """Lost acknowledgements, dropped sockets, unknown orders, reconciliations: all of it reaches the core as events."""
     raw = tmp_path / "raw"
-    async with live_room(tmp_path, speed=10.0, faults=random_plan(seed, 60)) as room:
+    hasty = {"pybotters": SHORT}
+    async with live_room(tmp_path, speed=10.0, sections=hasty, faults=random_plan(seed, 60)) as room:
         recording(room, raw)
         with suppress(FeedError):  # a venue that cannot be reached at first is no matter here
             await room.run(60)

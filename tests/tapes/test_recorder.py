@@ -16,6 +16,7 @@ from stall_then_strike.sim.market import Market
 from stall_then_strike.tapes.recorder import Product, Recorder
 from stall_then_strike.tapes.tape_tools import audit_tape, faults_of
 from stall_then_strike.types.errors import FeedError, LogError
+from tests.live.pace import steady_clock
 from tests.research.replay.replay_rig import HOUR_NS, START_NS, manifest, texts
 from tests.waiting import until
 
@@ -42,9 +43,12 @@ def tapes(folder: Path) -> list[Path]:
 
 
 async def test_hour_turns_and_both_tapes_are_good(tmp_path: Path) -> None:
-    clock = ScaledClock(20.0, START_NS + HOUR_NS - 40 * 10**9)
-    async with exchange_at(clock) as exchange, Recorder(config(exchange.ws_url), [FX], tmp_path, clock) as recorder:
-        await recorder.wait_ready(5)
+    async with (
+        steady_clock(20.0, START_NS + HOUR_NS - 40 * 10**9) as clock,
+        exchange_at(clock) as exchange,
+        Recorder(config(exchange.ws_url), [FX], tmp_path, clock) as recorder,
+    ):
+        await recorder.wait_ready(20)
         await clock.sleep_until(START_NS + HOUR_NS + 40 * 10**9)
         recorder.stop("test over")
     first, second = tapes(tmp_path)
@@ -57,13 +61,16 @@ async def test_hour_turns_and_both_tapes_are_good(tmp_path: Path) -> None:
 
 
 async def test_reconnect_is_on_the_tape_and_in_the_manifest(tmp_path: Path) -> None:
-    clock = ScaledClock(20.0, START_NS)
-    async with exchange_at(clock) as exchange, Recorder(config(exchange.ws_url), [FX], tmp_path, clock) as recorder:
-        await recorder.wait_ready(5)
+    async with (
+        steady_clock(20.0, START_NS) as clock,
+        exchange_at(clock) as exchange,
+        Recorder(config(exchange.ws_url), [FX], tmp_path, clock) as recorder,
+    ):
+        await recorder.wait_ready(20)
         exchange.faults.inject(Fault(kind=FaultKind.CLOSE_SOCKETS))
-        await until(lambda: recorder.states()[0].connects == 2, 10)
+        await until(lambda: recorder.states()[0].connects == 2, 30)
         seen = recorder.states()[0].mid_checked
-        await until(lambda: recorder.states()[0].mid_checked > seen + 20, 10)
+        await until(lambda: recorder.states()[0].mid_checked > seen + 20, 30)
     (path,) = tapes(tmp_path)
     told = manifest(path)
     assert (told["connects"], told["drops"], told["reconnects"]) == (2, 1, 1)
@@ -72,9 +79,12 @@ async def test_reconnect_is_on_the_tape_and_in_the_manifest(tmp_path: Path) -> N
 
 
 async def test_silent_product_is_told_and_disturbs_nobody(tmp_path: Path) -> None:
-    clock = ScaledClock(20.0, START_NS)
     both = [FX, Product("XRP_JPY")]
-    async with exchange_at(clock) as exchange, Recorder(config(exchange.ws_url), both, tmp_path, clock) as recorder:
+    async with (
+        steady_clock(20.0, START_NS) as clock,
+        exchange_at(clock) as exchange,
+        Recorder(config(exchange.ws_url), both, tmp_path, clock) as recorder,
+    ):
         await recorder.wait_ready(2)
         fx, xrp = recorder.states()
     assert fx.mid_checked
@@ -115,5 +125,5 @@ async def record_into_nowhere(recorder: Recorder, raw: Path) -> None:
     """The folder is removed before the first tape is created."""
     async with recorder:
         rename(raw, raw.with_name("elsewhere"))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             await recorder.ended.wait()

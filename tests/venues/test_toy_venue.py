@@ -10,10 +10,10 @@ from stall_then_strike.app.shell.command import EXIT_DONE
 from stall_then_strike.app.shell.ending import Ending
 from stall_then_strike.app.trader.live_run import open_run
 from stall_then_strike.config.models import AppConfig
-from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.infra.journal.writer import journal_path
 from stall_then_strike.venues.connection import Connection
+from tests.live.pace import steady_clock
 from tests.live.room import open_parts
 from tests.venues import toy_venue
 from tests.venues.toy_venue import ToyVenue
@@ -27,14 +27,15 @@ def test_a_venue_is_small() -> None:
 
 async def test_live_trading_runs_on_a_venue_in_one_file(tmp_path: Path) -> None:
     cfg = AppConfig.model_validate({"env": "live", "journal": {"dir": str(tmp_path / "journal")}})
-    clock, console = ScaledClock(20.0), io.StringIO()
-    venue = ToyVenue(cfg, clock)
-    connection: Connection = venue
+    console = io.StringIO()
     with ExitStack() as stack:
-        parts = open_parts(stack, cfg, venue, tmp_path, console, clock.now_ns())
-        async with open_run(parts, cfg, clock, venue, connection, Ending()) as run:
-            assert await run.run(60.0) == EXIT_DONE
-            assert run.core.record.tally.strikes > 5
+        async with steady_clock(20.0) as clock:
+            venue = ToyVenue(cfg, clock)
+            connection: Connection = venue
+            parts = open_parts(stack, cfg, venue, tmp_path, console, clock.now_ns())
+            async with open_run(parts, cfg, clock, venue, connection, Ending()) as run:
+                assert await run.run(60.0) == EXIT_DONE
+                assert run.core.record.tally.strikes > 5
     assert "always there" in console.getvalue()
     with JournalReader.open(journal_path(cfg.journal.dir, cfg.exchange.product_code)) as reader:
         booked, memo = list(reader.fills()), reader.memo()

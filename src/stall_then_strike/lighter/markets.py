@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from stall_then_strike.config.venue import ProductConfig
-from stall_then_strike.lighter.messages import EXACT
+from stall_then_strike.lighter.messages import WIRE_NUMBER
 from stall_then_strike.types.errors import ConfigError, UnfitOrder
 from stall_then_strike.types.instrument import Instrument, Lots, Money
 from stall_then_strike.types.names import NS_PER_S
@@ -303,9 +303,9 @@ def _market(row: object) -> Market | None:
             symbol=str(row["symbol"]),
             size_decimals=int(row["supported_size_decimals"]),
             price_decimals=int(row["supported_price_decimals"]),
-            min_base=EXACT.validate_python(row["min_base_amount"]),
-            min_quote=EXACT.validate_python(row["min_quote_amount"]),
-            max_quote=EXACT.validate_python(row.get("order_quote_limit") or _NEVER_QUOTE),
+            min_base=WIRE_NUMBER.validate_python(row["min_base_amount"]),
+            min_quote=WIRE_NUMBER.validate_python(row["min_quote_amount"]),
+            max_quote=WIRE_NUMBER.validate_python(row.get("order_quote_limit") or _NEVER_QUOTE),
             is_active=row.get("status", "active") == "active",
         )
     except (KeyError, TypeError, ValueError, ArithmeticError):

@@ -35,12 +35,12 @@ def steps(value: Any, decimals: int) -> int:
     raise ValueError(f"{str(value)[:_LONGEST_NUMBER]!r} is not a number with at most {decimals} decimals")
 
 
-Exact = Annotated[Decimal, Field(max_digits=60)]
+WireNumber = Annotated[Decimal, Field(max_digits=60)]
 """A number of the wire. A text like 1E+999999 is none: to compute with it would take minutes, or overflow."""
-EXACT: Final = TypeAdapter[Decimal](Exact)
+WIRE_NUMBER: Final = TypeAdapter[Decimal](WireNumber)
 """Reads one on its own. Raises ValidationError."""
 
-Amount = Exact | Literal[""]
+Amount = WireNumber | Literal[""]
 """An amount that may be empty text: no liquidation price, no best price."""
 
 
@@ -53,8 +53,8 @@ class Wire(BaseModel):
 class Level(Wire):
     """One price of a book. ``size`` is absolute; zero deletes the level."""
 
-    price: Exact
-    size: Exact
+    price: WireNumber
+    size: WireNumber
 
 
 class Book(Wire):
@@ -78,9 +78,9 @@ class Trade(Wire):
 
     trade_id: int
     market_id: int
-    price: Exact
-    size: Exact
-    usd_amount: Exact = Decimal(0)
+    price: WireNumber
+    size: WireNumber
+    usd_amount: WireNumber = Decimal(0)
     ask_id: int = 0
     bid_id: int = 0
     ask_client_id: int = 0
@@ -126,12 +126,12 @@ class Order(Wire):
     client_order_index: int = 0
     market_index: int = 0
     owner_account_index: int = 0
-    initial_base_amount: Exact
-    remaining_base_amount: Exact = Decimal(0)
-    filled_base_amount: Exact = Decimal(0)
-    filled_quote_amount: Exact = Decimal(0)
-    price: Exact
-    trigger_price: Exact = Decimal(0)
+    initial_base_amount: WireNumber
+    remaining_base_amount: WireNumber = Decimal(0)
+    filled_base_amount: WireNumber = Decimal(0)
+    filled_quote_amount: WireNumber = Decimal(0)
+    price: WireNumber
+    trigger_price: WireNumber = Decimal(0)
     is_ask: bool = False
     type: str = "limit"
     time_in_force: str = ""
@@ -164,13 +164,13 @@ class Position(Wire):
     market_id: int
     symbol: str = ""
     sign: int = 1
-    position: Exact
-    avg_entry_price: Exact = Decimal(0)
-    position_value: Exact = Decimal(0)
-    unrealized_pnl: Exact = Decimal(0)
-    realized_pnl: Exact = Decimal(0)
+    position: WireNumber
+    avg_entry_price: WireNumber = Decimal(0)
+    position_value: WireNumber = Decimal(0)
+    unrealized_pnl: WireNumber = Decimal(0)
+    realized_pnl: WireNumber = Decimal(0)
     liquidation_price: Amount = ""
-    initial_margin_fraction: Exact = Decimal(0)
+    initial_margin_fraction: WireNumber = Decimal(0)
     """Percent."""
     margin_mode: object = 0
     """0 is cross, 1 isolated."""
@@ -186,15 +186,15 @@ class MarketStats(Wire):
     """Prices and funding of a market. Rates are percent an hour."""
 
     market_id: int
-    index_price: Exact = Decimal(0)
-    mark_price: Exact = Decimal(0)
-    mid_price: Exact | None = None
+    index_price: WireNumber = Decimal(0)
+    mark_price: WireNumber = Decimal(0)
+    mid_price: WireNumber | None = None
     """Since 2026."""
-    last_trade_price: Exact = Decimal(0)
-    open_interest: Exact = Decimal(0)
-    current_funding_rate: Exact = Decimal(0)
+    last_trade_price: WireNumber = Decimal(0)
+    open_interest: WireNumber = Decimal(0)
+    current_funding_rate: WireNumber = Decimal(0)
     """Estimate of the next."""
-    funding_rate: Exact = Decimal(0)
+    funding_rate: WireNumber = Decimal(0)
     """The last that was paid, at ``funding_timestamp`` (milliseconds)."""
     funding_timestamp: int = 0
 
@@ -202,12 +202,12 @@ class MarketStats(Wire):
 class Stats(Wire):
     """Margin figures of the account, in USDC; ratios in percent."""
 
-    collateral: Exact
-    portfolio_value: Exact = Decimal(0)
-    leverage: Exact = Decimal(0)
-    available_balance: Exact = Decimal(0)
-    margin_usage: Exact = Decimal(0)
-    buying_power: Exact = Decimal(0)
+    collateral: WireNumber
+    portfolio_value: WireNumber = Decimal(0)
+    leverage: WireNumber = Decimal(0)
+    available_balance: WireNumber = Decimal(0)
+    margin_usage: WireNumber = Decimal(0)
+    buying_power: WireNumber = Decimal(0)
 
 
 class Asset(Wire):
@@ -215,8 +215,8 @@ class Asset(Wire):
 
     symbol: str = ""
     asset_id: int = 0
-    balance: Exact = Decimal(0)
-    locked_balance: Exact = Decimal(0)
+    balance: WireNumber = Decimal(0)
+    locked_balance: WireNumber = Decimal(0)
 
 
 class Funding(Wire):
@@ -224,7 +224,7 @@ class Funding(Wire):
 
     funding_id: int
     market_id: int = 0
-    change: Exact
+    change: WireNumber
     timestamp: int = 0
     """Seconds."""
 

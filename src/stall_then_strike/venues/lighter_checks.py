@@ -15,7 +15,7 @@ from stall_then_strike.infra.line.clock_skew import ClockSkew
 from stall_then_strike.lighter.client import ask_public
 from stall_then_strike.lighter.factory import LighterParts
 from stall_then_strike.lighter.markets import configured_market
-from stall_then_strike.lighter.messages import EXACT, Position
+from stall_then_strike.lighter.messages import WIRE_NUMBER, Position
 from stall_then_strike.lighter.signing.account_keys import LighterAccount
 from stall_then_strike.types.errors import (
     AuthRefused,
@@ -132,7 +132,7 @@ def _price(row: Mapping[str, Any]) -> Decimal:
 def _number(told: object) -> Decimal:
     """A number of an answer; zero if it is missing or none."""
     try:
-        return EXACT.validate_python(told or 0)
+        return WIRE_NUMBER.validate_python(told or 0)
     except ValidationError:
         return Decimal(0)
 
@@ -147,8 +147,8 @@ async def _account(
     results = [ok("api key", f"key {account.api_key_index} is registered")]
     try:
         shown = await parts.calls.account()
-        collateral = EXACT.validate_python(shown.get("collateral") or 0)
-        worth = EXACT.validate_python(shown.get("total_asset_value") or collateral)
+        collateral = WIRE_NUMBER.validate_python(shown.get("collateral") or 0)
+        worth = WIRE_NUMBER.validate_python(shown.get("total_asset_value") or collateral)
         held = [Position.model_validate(row) for row in shown.get("positions") or []]
     except VenueError as error:
         return [*results, _failed("account", error)]

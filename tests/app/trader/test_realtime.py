@@ -20,6 +20,7 @@ from stall_then_strike.sim.exchange.source import Channel
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind
 from stall_then_strike.sim.market import Market
 from stall_then_strike.types.dto import BoardState, DecisionLogRow, OrderLogRow
+from tests.live.pace import steady_clock
 from tests.market_script import RowList, config
 from tests.waiting import until
 
@@ -59,7 +60,12 @@ class Daemon:
 
 @asynccontextmanager
 async def daemon() -> AsyncIterator[Daemon]:
-    clock = ScaledClock(SPEED)
+    async with steady_clock(SPEED) as clock, daemon_at(clock) as it:
+        yield it
+
+
+@asynccontextmanager
+async def daemon_at(clock: ScaledClock) -> AsyncIterator[Daemon]:
     cfg = config(ws={"reconnect_min_sec": Decimal("0.2")})
     market = Market(seed=3, start_ns=clock.now_ns(), instrument=cfg.exchange.instrument())
     async with BitflyerExchange(market, clock=clock) as exchange:

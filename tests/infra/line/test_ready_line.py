@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -191,13 +192,12 @@ async def test_announcement_is_not_the_answer() -> None:
 
 
 async def test_without_a_server_nothing_is_sent_and_nothing_fails() -> None:
-    listening = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
-    port = listening.sockets[0].getsockname()[1]
-    listening.close()
-    await listening.wait_closed()
-    line = ReadyLine(f"http://127.0.0.1:{port}", connect_s=1)
-    async with asyncio.TaskGroup() as tasks:
-        keeping = tasks.create_task(line.keep_open())
-        await asyncio.sleep(0.05)
-        assert await call(line, 1) is None
-        keeping.cancel()
+    holder = socket.socket()
+    holder.bind(("127.0.0.1", 0))  # and nobody listens
+    line = ReadyLine(f"http://127.0.0.1:{holder.getsockname()[1]}", connect_s=1)
+    with holder:
+        async with asyncio.TaskGroup() as tasks:
+            keeping = tasks.create_task(line.keep_open())
+            await asyncio.sleep(0.05)
+            assert await call(line, 1) is None
+            keeping.cancel()

@@ -48,6 +48,8 @@ async def test_heartbeat_counts_on_and_ends_with_stopped(tmp_path: Path) -> None
     heart = Heartbeat(path, SystemClock(), period_sec=0.01)
     task = await beaten(heart, path, 3)
     task.cancel()
+    await asyncio.wait((task,))
+    await asyncio.get_running_loop().shutdown_default_executor()  # a beat may be on its way to the disk
     running = read_beat(path)
     heart.stopped()
     stopped = read_beat(path)

@@ -11,10 +11,13 @@ import aiohttp
 import orjson
 import pytest
 
+from stall_then_strike.infra.clock import ScaledClock
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind
 from stall_then_strike.sim.lighter.clearing.records import OrderTerms, Status
 from stall_then_strike.sim.lighter.transactions import TxType
 from stall_then_strike.sim.lighter_server import LighterExchange
+from stall_then_strike.types.dto import NS_PER_S
+from tests.live.pace import steady_clock
 from tests.sim.lighter.stream_rig import ETH, Json, Listener, Trader, listening, streaming
 from tests.waiting import until
 
@@ -25,8 +28,11 @@ ORDERS = "/api/v1/accountActiveOrders"
 class Room:
     """An exchange, a trader and a listener."""
 
-    def __init__(self, exchange: LighterExchange, client: Listener, session: aiohttp.ClientSession) -> None:
+    def __init__(
+        self, exchange: LighterExchange, client: Listener, session: aiohttp.ClientSession, clock: ScaledClock
+    ) -> None:
         self.exchange = exchange
+        self.clock = clock
         self.client = client
         self.session = session
         self.me = Trader(exchange, exchange.add_account())
@@ -63,6 +69,10 @@ class Room:
         assert status == 200, text
         return orjson.loads(text)["orders"]
 
+    async def pass_time(self, seconds: float) -> None:
+        """Wait so many seconds of the exchange's time."""
+        await self.clock.sleep_until(self.clock.now_ns() + round(seconds * NS_PER_S))
+
     async def executed(self) -> None:
         """Wait until all accepted transactions have had their effect."""
         await until(lambda: all(tx.executed_ns for tx in self.exchange.venue.txs.values()))
@@ -70,8 +80,14 @@ class Room:
 
 @asynccontextmanager
 async def room(**options: Any) -> AsyncIterator[Room]:
-    async with streaming(**options) as exchange, listening(exchange) as client, aiohttp.ClientSession() as session:
-        yield Room(exchange, client, session)
+    """Its time waits for the event loop: no window of a fault is over because the machine stood still."""
+    async with (
+        steady_clock(1.0) as clock,
+        streaming(clock=clock, **options) as exchange,
+        listening(exchange) as client,
+        aiohttp.ClientSession() as session,
+    ):
+        yield Room(exchange, client, session, clock)
 
 
 # --- books -----------------------------------------------------------------------------------------------------------
@@ -226,7 +242,7 @@ async def test_a_rate_limit_bars_everything_for_its_cooldown() -> None:
         assert (await here.get("/api/v1/orderBooks"))[0] == 429
         assert await here.post(here.me.order(1, 100, PRICE)) == refused
         here.me.nonce -= 1
-        await asyncio.sleep(0.35)
+        await here.pass_time(0.35)
         assert (await here.post(here.me.order(1, 100, PRICE)))[0] == 200
 
 
@@ -270,7 +286,7 @@ async def test_a_restart_is_announced_and_shuts_clients_out_for_a_while() -> Non
             async with listening(here.exchange):
                 pass
         assert await here.client.ended() == 1012
-        await asyncio.sleep(0.6)
+        await here.pass_time(0.6)
         async with listening(here.exchange) as again:
             assert await again.answer(type="ping") == {"type": "pong"}
 
@@ -279,7 +295,7 @@ async def test_idle_clients_are_closed_while_the_server_is_impatient() -> None:
     async with room() as here:
         here.inject(FaultKind.CLOSE_IDLE, seconds=0.1, to_s=0.5)
         assert await here.client.ended() == 1008
-        await asyncio.sleep(0.5)
+        await here.pass_time(0.5)
         assert here.exchange.keepalive.idle_s == 120
         async with listening(here.exchange) as patient:
             await asyncio.sleep(0.2)

@@ -167,16 +167,23 @@ def _names(orders: Collection[Order]) -> str:
 
 
 async def cancel_directly(core: Core, desk: Desk, clock: Clock) -> None:
-    """After a failure: cancel at the venue the orders that may be live, without the core."""
+    """After a failure: cancel at the venue the orders that may be live, without the core.
+
+    Raises nothing: the orders of other instruments are to be cancelled, too, and the journal to be written.
+    """
     live = list(core.orders.live())
     if not live:
         return
     logger.warning("cancelling {} orders that may be live", len(live))
-    with suppress(TimeoutError):
+    try:
         async with asyncio.timeout(_EMERGENCY_S):
             await _cancel(desk, [order.order_id for order in live if order.order_id is not None])
             if any(order.order_id is None for order in live):
                 await _cancel(desk, await _names_found(core, desk, clock))
+    except TimeoutError:
+        logger.error("the cancels were not answered within {:g} s: look at the account", _EMERGENCY_S)
+    except Exception as error:  # noqa: BLE001 - what has failed before may fail here again
+        logger.opt(exception=error).error("the cancels failed: look at the account")
 
 
 async def _cancel(desk: Desk, names: Collection[OrderId]) -> None:

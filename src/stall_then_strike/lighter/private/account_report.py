@@ -28,7 +28,7 @@ from stall_then_strike.infra.line.counted_calls import CountedCalls
 from stall_then_strike.lighter.client import LighterClient
 from stall_then_strike.lighter.lighter_rules import PAGES
 from stall_then_strike.lighter.markets import Market
-from stall_then_strike.lighter.messages import EXACT, Funding, Order, Position, Trade, Wire
+from stall_then_strike.lighter.messages import WIRE_NUMBER, Funding, Order, Position, Trade, Wire
 from stall_then_strike.lighter.private.own_events import fill_of, lots_of, money_of, terms_of
 from stall_then_strike.types.dto import (
     NS_PER_MS,
@@ -137,7 +137,7 @@ def _shown(
     made: int,
 ) -> Shown:
     positions = [Position.model_validate(position) for position in row.get("positions") or []]
-    bound = EXACT.validate_python(row.get("cross_initial_margin_requirement") or 0)
+    bound = WIRE_NUMBER.validate_python(row.get("cross_initial_margin_requirement") or 0)
     if bound and not any(position.position for position in positions):
         raise KeyError("positions")  # what binds margin is missing
     is_lacking = not active and bool(row.get("total_order_count"))
@@ -147,7 +147,7 @@ def _shown(
         orders=tuple({order.order_index: order for order in (*active, *ended)}.values()),
         trades=tuple({trade.trade_id: trade for trade in trades}.values()),
         positions={position.market_id: position for position in positions},
-        collateral=EXACT.validate_python(row["collateral"]),
+        collateral=WIRE_NUMBER.validate_python(row["collateral"]),
         is_complete=not bad and not is_lacking,
         calls=made,
     )

@@ -1,4 +1,4 @@
-"""When the server ends a connection, in shortened times."""
+"""When the server ends a connection, in shortened times: none so short that a machine that stands still is silent."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.sim.lighter.stream_rig import listening, streaming
 
 async def test_a_silent_client_is_closed_and_one_that_sends_anything_is_not() -> None:
     async with (
-        streaming(keepalive=Keepalive(idle_s=0.4)) as exchange,
+        streaming(keepalive=Keepalive(idle_s=2.0)) as exchange,
         listening(exchange) as silent,
         listening(exchange) as talking,
         listening(exchange, heartbeat=0.1) as pinging,
@@ -31,7 +31,7 @@ async def test_a_silent_client_is_closed_and_one_that_sends_anything_is_not() ->
 
 async def test_the_servers_ping_wants_a_pong() -> None:
     async with (
-        streaming(keepalive=Keepalive(ping_s=0.1, pong_s=0.3)) as exchange,
+        streaming(keepalive=Keepalive(ping_s=0.1, pong_s=2.0)) as exchange,
         listening(exchange) as polite,
         listening(exchange) as rude,
     ):
@@ -52,7 +52,7 @@ async def test_a_new_limit_of_silence_holds_for_present_connections() -> None:
     keepalive = Keepalive()
     async with streaming(keepalive=keepalive) as exchange, listening(exchange) as client:
         keepalive.change(idle_s=0.05)
-        assert await client.ended(2) == 1008
+        assert await client.ended() == 1008
 
 
 async def test_frames_are_compressed_for_those_who_ask() -> None:
