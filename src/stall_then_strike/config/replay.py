@@ -158,4 +158,4 @@ class SimConfig(Section):
     collateral_jpy: Number = Field(
         default=Decimal(2_000_000), gt=0, description="collateral of the account that run_live trades on, JPY"
     )
-    faults: str = Field(default="", description="file of the fault plan, empty for none")
+    faults: str = Field(default="", description="file of the fault plan that run_live follows, empty for none")
