@@ -176,6 +176,19 @@ def test_resume_lifts_the_halt_and_keeps_the_reason(tmp_path: Path, capsys: pyte
     assert capsys.readouterr().out == "not halted: nothing to lift\n"
 
 
+@pytest.mark.parametrize("how", [Reason.PAUSED, Reason.FLATTEN])
+def test_a_pause_is_shown_and_outlives_the_halt(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], how: Reason
+) -> None:
+    with open_in(tmp_path, locks=None) as journal:
+        journal.record(changes(memo=HALTED._replace(paused=how)))
+    assert run(tmp_path, "resume", "--yes") == 0
+    assert "The next start is still paused: `ctl resume` ends that" in capsys.readouterr().out
+    assert shown(tmp_path, capsys)["paused"] is True
+    assert run(tmp_path) == 0
+    assert "PAUSED by the operator; `ctl resume` in a run ends that" in " ".join(capsys.readouterr().out.split())
+
+
 def test_resume_by_other_settings_names_those_of_the_last_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

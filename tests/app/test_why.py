@@ -347,6 +347,18 @@ def test_a_hold_goes_on_only_while_its_run_does(tmp_path: Path, why: Why) -> Non
     assert "Nothing was found" in why("-30s", set_dir=False, code=1)
 
 
+def test_where_nothing_is_found_the_newest_run_says_what_the_folder_is_of(tmp_path: Path, why: Why) -> None:
+    """The default settings are of FX_BTC_JPY, and its logs were searched."""
+    at = SystemClock().now_ns() - 60 * NS_PER_S
+    cfg = AppConfig.model_validate({"exchange": {"product_code": "ETH_JPY"}, "ws": {"channels": []}})
+    with RunFolder(tmp_path / "logs", cfg, "paper", "wss://v") as run:
+        path = run.folder / "decisions" / f"decisions-{utc_day(at)}.csv"
+        path.parent.mkdir()
+        path.write_text(f"{','.join(columns()['decisions'])}\n{utc_iso(at)},0,1519,0,hold,,,,quiet_time\n")
+    said = " ".join(why("now", set_dir=False, code=1).split())
+    assert f"Nearest before: {utc_iso(at)[:23]}Z" in said
+
+
 def test_what_the_csvs_do_not_have_yet_ends_a_hold_too(tmp_path: Path, why: Why) -> None:
     write(tmp_path / "logs", "decisions", f"{stamp(-500)},0,1519,0,hold,,,,stall_immature")
     journal(tmp_path, orders=(order("k1-1", order_id=OrderId(JRF), state="working"),), facts=LIFE[:3])

@@ -193,8 +193,13 @@ def _resume(path: Path, cfg: AppConfig, args: argparse.Namespace) -> int:
     if before is None or before.halted is None:
         sys.stdout.write("not halted any more: nothing to lift\n")
         return EXIT_DONE
+    goes_on = (
+        "The next start is still paused: `ctl resume` ends that"
+        if before.paused
+        else "Trading goes on at the next start"
+    )
     sys.stdout.write(
-        f"lifted: {before.halted.label} of {utc_iso(before.halt_ns)[:19]}Z. Trading goes on at the next start; "
+        f"lifted: {before.halted.label} of {utc_iso(before.halt_ns)[:19]}Z. {goes_on}; "
         "the day's limits count anew from here.\n"
     )
     return EXIT_DONE

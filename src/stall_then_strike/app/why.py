@@ -23,7 +23,7 @@ from stall_then_strike.app.story.why_sources import Sources
 from stall_then_strike.app.story.why_story import MOMENT_S, ORDER_S, tell
 from stall_then_strike.app.story.why_view import as_json, render
 from stall_then_strike.infra.clock import SystemClock
-from stall_then_strike.infra.logs.run_list import RunList
+from stall_then_strike.infra.logs.run_list import RunList, newest_of
 
 _WIDEST_S: Final = 86_400.0
 
@@ -74,7 +74,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     is_named = any(text.partition("=")[0].strip() == "journal.dir" for text in args.sets)
     reach_s = MOMENT_S if args.window is None else args.window
     runs = runs_for(asked, known, args.wanted, reach_s, args.product)
-    own = cli.settings_of(args, runs)
+    newest = newest_of(known.all)  # where no run knows of it, the newest tells what the folder is of
+    own = cli.settings_of(args, runs or ([] if newest is None else [newest]))
     cfg = cfg if own is None else own
     first, number = cfg.products[0], 0 if args.product is None else cli.number_of(cfg, args.product)
     one = cfg.by_instrument()[number]

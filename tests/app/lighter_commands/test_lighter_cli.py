@@ -146,7 +146,8 @@ def test_orders_of_all_markets_are_listed_and_cancelled(room: Room) -> None:
 def test_a_trade_shows_in_positions_and_balance(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     of_another(room, monkeypatch, "SOL", "sell", "1", "--price", "150")
     assert room.run("positions")[0] == "no positions\n"
-    assert room.place("SOL", "buy", "0.5", "--market")["status"] == "filled"
+    out, _ = room.run("place", "SOL", "buy", "0.5", "--market", "--bound", "155", "--yes")
+    assert out.startswith("SOL buy 0.500 at market, 155.000 at worst: filled, 0.500 filled at 150.000 on average; id ")
     positions = room.json("positions")
     assert Decimal(positions["SOL"]["size"]) == Decimal("0.5")
     out, _ = room.run("positions")

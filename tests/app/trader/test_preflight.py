@@ -29,6 +29,7 @@ from stall_then_strike.types.instrument import Lots
 from stall_then_strike.venues.bitflyer_checks import NEEDED_PERMISSIONS
 from stall_then_strike.venues.bitflyer_connection import BitflyerConnection
 from stall_then_strike.venues.findings import CheckResult, Verdict, exit_code, fault, ok, warning
+from tests.infra.journal.journal_rig import memo
 from tests.signing import SIGNED
 from tests.sim.private_rig import BID, KEY, NO_CALENDAR, OTHER, QUIET, order
 
@@ -322,6 +323,23 @@ async def test_a_halt_in_the_journal_is_told_and_a_foreign_journal_refused(
     other = Credentials(key="another", secret="s")
     found = {result.name: result for result in await preflight(cfg, other, None, SystemClock(), tmp_path)}
     assert found["memory"].verdict is Verdict.FAULT
+
+
+async def test_a_pause_that_outlived_its_run_is_told(tmp_path: Path) -> None:
+    """The next run begins paused: it would quote nothing, and say so only in the panel."""
+    cfg = AppConfig.model_validate({"env": "live", "journal": {"dir": str(tmp_path)}})
+    credentials = Credentials(key="k", secret="s")
+    with Journal.open(
+        journal_path(tmp_path, cfg.exchange.product_code),
+        product_code=cfg.exchange.product_code,
+        account=credentials.fingerprint,
+        now_ns=1,
+        locks=tmp_path,
+    ) as journal:
+        journal.record(Changes(ts_ns=1, memo=memo(paused=Reason.PAUSED)))
+    found = {result.name: result for result in await preflight(cfg, credentials, None, SystemClock(), tmp_path)}
+    assert (found["memory"].verdict, found["memory"].is_halt) == (Verdict.WARNING, False)
+    assert found["memory"].text == "not halted, but paused by the operator"
 
 
 async def test_collateral_that_does_not_carry_the_largest_position_is_named(place_of: Any) -> None:

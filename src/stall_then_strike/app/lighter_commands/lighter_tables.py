@@ -81,12 +81,20 @@ def show_orders(orders: Sequence[Mapping[str, Any]], markets: Markets) -> None:
 
 
 def told(order: Mapping[str, Any], markets: Markets) -> str:
-    """One order in one line."""
-    filled, size = order.get("filled_base_amount", "0"), order.get("initial_base_amount", "")
+    """One order in one line. The price of a market order is its bound, and what it traded at is another."""
+    filled, size, price = order.get("filled_base_amount", "0"), order.get("initial_base_amount", ""), order.get("price")
+    at = f"at market, {price} at worst" if order.get("type") == "market" else f"at {price}"
     return (
-        f"{_symbol(order, markets)} {side_of(order)} {size} at {order.get('price', '')}: {order.get('status', '')}, "
-        f"{filled} filled; id {id_of(order)}, order index {order.get('order_index', '')}"
+        f"{_symbol(order, markets)} {side_of(order)} {size} {at}: {order.get('status', '')}, "
+        f"{filled} filled{_average(order)}; id {id_of(order)}, order index {order.get('order_index', '')}"
     )
+
+
+def _average(order: Mapping[str, Any]) -> str:
+    """The average price of what was filled, with the decimals of the order's price; empty if nothing was."""
+    filled, worth = (Decimal(str(order.get(name) or 0)) for name in ("filled_base_amount", "filled_quote_amount"))
+    decimals = str(order.get("price", "")).partition(".")[2]
+    return f" at {worth / filled:.{len(decimals)}f} on average" if filled and worth else ""
 
 
 def id_of(order: Mapping[str, Any]) -> str:

@@ -62,6 +62,8 @@ def _memory(cfg: AppConfig, account: Account | None, clock: Clock) -> list[Check
         then = "cancels orders and leaves the position to you" if memo.halted in KEEPS_POSITION else "ends flat"
         advice = f"look at `state`, then `state resume`; until then a start only {then}"
         return [CheckResult(name="memory", verdict=Verdict.WARNING, text=text, advice=advice, is_halt=True)]
+    if memo is not None and memo.paused is not None:
+        return [warning("memory", "not halted, but paused by the operator", "`ctl resume` in the run ends the pause")]
     return [ok("memory", "not halted")]
 
 

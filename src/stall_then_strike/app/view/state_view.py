@@ -61,6 +61,8 @@ class StateView:
     journal: JournalInfo
     instrument: Instrument
     halt: Halt | None
+    is_paused: bool
+    """Whether the next run begins paused, as the operator left the last one."""
     result: Result | None
     """None before the core has written one."""
     orders: tuple[LiveOrder, ...]
@@ -73,12 +75,14 @@ def take_view(journal: JournalReader, cfg: AppConfig, now_ns: int) -> StateView:
     reader = journal.of(units.product_code)
     memo = reader.memo()
     halted, halt = newest(reader.account_memo(), memo), None
+    is_paused = halted is not None and halted.paused is not None
     if halted is not None and halted.halted is not None:
         halt = Halt(reason=halted.halted.label, ts_ns=halted.halt_ns, detail=halted.halt_detail)
     return StateView(
         journal=reader.info(),
         instrument=units,
         halt=halt,
+        is_paused=is_paused,
         result=None if memo is None else _result(reader, memo, cfg, now_ns),
         orders=tuple(LiveOrder.of(order, units) for order in reader.live_orders()),
         fills=tuple(
@@ -132,6 +136,7 @@ def as_json(view: StateView) -> dict[str, Any]:
             "held_by": info.held_by,
         },
         "halt": as_plain(view.halt),
+        "paused": view.is_paused,
         "day": as_plain(view.result, _KEYS),
         "live_orders": as_plain(view.orders),
         "last_fills": as_plain(view.fills, _KEYS),
@@ -194,6 +199,8 @@ def _figures(view: StateView) -> list[tuple[str, Text]]:
     figures = [("state", first)]
     if halt is not None and halt.detail:
         figures.append(("", Text(halt.detail)))
+    if view.is_paused:
+        figures.append(("", Text("PAUSED by the operator; `ctl resume` in a run ends that", style="yellow")))
     figures.append(("running", Text(info.held_by or "no", style="bold" if info.held_by else "")))
     if result is None:
         figures.append(("result", Text("nothing remembered yet")))
