@@ -18,7 +18,7 @@ from polars.testing import assert_frame_equal
 
 from stall_then_strike.app.sweep import main
 from tests.app.dask_cluster import cluster
-from tests.e2e.commands import REPO, free_port, wait_until
+from tests.e2e.commands import REPO, dead_port, wait_until
 from tests.e2e.forked import Forked, forked
 from tests.research.replay.replay_rig import frames
 from tests.research.tables.random_tapes import random_tape
@@ -300,7 +300,7 @@ def test_a_worker_without_the_package_is_told(tape: Path, tmp_path: Path) -> Non
 
 
 def test_a_scheduler_that_is_not_there_is_told(tape: Path, tmp_path: Path) -> None:
-    address = f"tcp://127.0.0.1:{free_port()}"
+    address = f"tcp://127.0.0.1:{dead_port()}"
     ended = sweep(tape, *GRID, "--scheduler", address, "--patience", "1", "--out", tmp_path / "out")
     assert ended.returncode == 1
     assert f"no scheduler at {address} within 1 s" in ended.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import os
 import re
 import select
@@ -105,6 +106,18 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def dead_port() -> int:
+    """A port that nobody listens on, nor can while these tests run: it is taken and does not listen."""
+    return int(_nobody().getsockname()[1])
+
+
+@functools.cache
+def _nobody() -> socket.socket:
+    holder = socket.socket()
+    holder.bind(("127.0.0.1", 0))
+    return holder
 
 
 def newest(log_dir: Path) -> Path:

@@ -20,7 +20,7 @@ from stall_then_strike.sim.bitflyer.private_venue import PrivateSettings, Privat
 from stall_then_strike.sim.bitflyer_server import BitflyerExchange
 from stall_then_strike.sim.market import Market
 from stall_then_strike.types.dto import BoardState, Reason
-from tests.e2e.commands import REPO, TIMEOUT_S, free_port, read_line, running
+from tests.e2e.commands import REPO, TIMEOUT_S, dead_port, read_line, running
 from tests.e2e.forked import forked
 from tests.infra.journal.journal_rig import TS, changes, memo
 from tests.sim.private_rig import NO_CALENDAR, QUIET
@@ -169,7 +169,7 @@ def test_without_keys_all_the_rest_is_checked(venue: str, tmp_path: Path) -> Non
 
 
 def test_unreachable_venue(tmp_path: Path) -> None:
-    done = doctor(tmp_path, *flags(f"http://127.0.0.1:{free_port()}", tmp_path))
+    done = doctor(tmp_path, *flags(f"http://127.0.0.1:{dead_port()}", tmp_path))
     assert (done.returncode, done.stderr) == (1, "")
     assert verdicts(done.stdout)["venue"] == "fault"
     assert "connection refused" in done.stdout

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.commands import REPO, TIMEOUT_S, free_port, read_line, running
+from tests.e2e.commands import REPO, TIMEOUT_S, dead_port, read_line, running
 from tests.e2e.forked import Forked
 from tests.e2e.test_doctor import KEY, SECRET, environment, flags
 
@@ -90,7 +90,7 @@ def test_signal_ends_it_with_a_report(venue: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow(seconds=4)
 def test_nobody_there_is_a_deviation(tmp_path: Path) -> None:
-    dead = f"http://127.0.0.1:{free_port()}"
+    dead = f"http://127.0.0.1:{dead_port()}"
     more = ("--public", "--duration", "3", "--set", "ws.connect_timeout_sec=1")
     code, out, err = ended(probe(tmp_path, *at(dead, tmp_path, *more), key=None))
     assert code == 1

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from stall_then_strike.tapes.tape_reader import read_tape
-from tests.e2e.commands import free_port, newest, read_line, run, running, wait_until
+from tests.e2e.commands import dead_port, newest, read_line, run, running, wait_until
 from tests.research.replay.replay_rig import frames, manifest, texts
 
 READY = r"sim_exchange ready rest=(\S+) ws=(\S+)"
@@ -126,7 +126,7 @@ def test_two_products_one_of_them_silent(tmp_path: Path) -> None:
 
 
 def test_nobody_there_ends_with_1(tmp_path: Path) -> None:
-    dead = f"ws://127.0.0.1:{free_port()}/json-rpc"
+    dead = f"ws://127.0.0.1:{dead_port()}/json-rpc"
     ended = run(
         "record",
         *("--set", f"exchange.ws_url={dead}", "--set", "ws.connect_timeout_sec=1"),

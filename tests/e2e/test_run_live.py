@@ -21,7 +21,7 @@ from stall_then_strike.sim.bitflyer.keys import PERMISSIONS, ApiKey
 from stall_then_strike.sim.bitflyer.tickets import Refusal
 from stall_then_strike.sim.faults.kinds import Fault, FaultKind
 from stall_then_strike.types.dto import BoardState
-from tests.e2e.commands import REPO, TIMEOUT_S, UNLAGGING, free_port, newest, rows
+from tests.e2e.commands import REPO, TIMEOUT_S, UNLAGGING, dead_port, newest, rows
 from tests.e2e.forked import forked
 from tests.e2e.live_process import KEY, Place, environment, place, placed, shown_in
 
@@ -250,7 +250,7 @@ async def test_state_of_the_world_ends_with_1(fault: Fault, words: str, tmp_path
 
 async def test_unreachable_venue_ends_with_1(tmp_path: Path) -> None:
     async with place(tmp_path) as there:
-        dead = f"127.0.0.1:{free_port()}"
+        dead = f"127.0.0.1:{dead_port()}"
         urls = ("--set", f"exchange.base_url=http://{dead}", "--set", f"exchange.ws_url=ws://{dead}/json-rpc")
         code, out, err = await there.run("run_live", *there.live_flags(*urls, *QUICK))
         assert code == 1, err

@@ -18,6 +18,7 @@ from tests.e2e.commands import (
     REPO,
     app_log,
     csv_bytes,
+    dead_port,
     free_port,
     newest,
     read_line,
@@ -227,7 +228,7 @@ def test_check_prints_a_configuration_that_reads_back(tmp_path: Path) -> None:
 
 
 def test_unreachable_venue_names_the_way_out_and_exits_with_1(tmp_path: Path) -> None:
-    dead = free_port()
+    dead = dead_port()
     ended = run(
         "run_paper",
         *("--set", f"exchange.ws_url=ws://127.0.0.1:{dead}/json-rpc"),

@@ -59,7 +59,7 @@ WIDE_LIMITS = {"private_per_5min": 10_000, "orders_per_5min": 10_000, "small_ord
 LOST_ANSWERS = FaultPlan((Fault(kind=FaultKind.LOSE_ANSWER, path="/v1/me/sendchildorder", chance=0.2),))
 STRATEGY = {"max_inventory_btc": Decimal("0.004")}
 ACCOUNT = {"vanish_sec": Decimal(1)}
-PYBOTTERS = {"timeout_sec": Decimal(1)}
+PYBOTTERS = {"timeout_sec": Decimal(2)}
 
 
 class KillChain:

@@ -14,6 +14,7 @@ from stall_then_strike.types.dto import NS_PER_S, Fact
 from tests.live.rig import LiveRoom, ended, live_room
 from tests.machine import Machine
 from tests.signing import SIGNED
+from tests.waiting import until
 
 pytestmark = SIGNED
 
@@ -44,6 +45,7 @@ async def test_sleep_is_a_lost_connection_and_the_account_is_asked_again(tmp_pat
         ending = Ending()
         run = tasks.create_task(room.run(ending=ending))
         await until_strikes(room, 5)
+        await until(lambda: room.last is not None and not room.last.trader.outbox.in_flight)
         asleep_ns = clock.now_ns()
         machine.sleep(60)  # of this machine; ten minutes at the venue
         await until_strikes(room, 5)

@@ -24,8 +24,8 @@ from tests.signing import SIGNED
 
 pytestmark = SIGNED
 SPEED = 2.0
-PATIENT = {"pybotters": {"timeout_sec": Decimal(4)}}
-"""For a machine that does much at once."""
+PATIENT = {"pybotters": {"timeout_sec": Decimal(4)}, "strategy": {"stale_ms": 10_000}}
+"""For a machine that does much at once, or stands still for a moment."""
 UNFIT = {"a wrong mid", "another word for a state", "snapshots every ten seconds"}
 """With the first two no order is allowed, so nothing can be rehearsed; the third needs more time than a rehearsal."""
 WAYS = {
