@@ -14,11 +14,13 @@ from stall_then_strike.lighter.market_feed import LighterMarketFeed
 from stall_then_strike.lighter.markets import configured_market
 from stall_then_strike.tapes.salvage import RecordFolder
 from stall_then_strike.tapes.sequence import one_run
+from stall_then_strike.tapes.tape_files import require_one_venue
 from stall_then_strike.tapes.tape_reader import read_tape
 from stall_then_strike.tapes.tape_tools import audit_tape, cut, faults_of, write_tape
 from stall_then_strike.tapes.tape_writer import HourlyTape, manifest_path
 from stall_then_strike.tapes.wires import HEADER, MADE
 from stall_then_strike.types.dto import NS_PER_S, BoardSnapshot, BookStatus
+from stall_then_strike.types.errors import ConfigError
 from tests.lighter.captured import ETH, book
 from tests.lighter.test_market_feed import STATS, trade, trades
 
@@ -94,6 +96,15 @@ def test_each_tape_says_what_it_is_of(two: list[Path]) -> None:
         assert orjson.loads(first)["tape"]["venue"] == "lighter"
         assert not any(text.startswith(HEADER) for text in rest)
         assert orjson.loads(manifest_path(path).read_bytes())["venue"] == "lighter"
+
+
+def test_only_tapes_of_one_market_are_one_tape(two: list[Path], tmp_path: Path) -> None:
+    require_one_venue(two)
+    ours = tmp_path / "FX_BTC_JPY.jsonl"
+    ours.write_text('{"recv_ns":1,"msg":{"jsonrpc":"2.0"}}\n')
+    require_one_venue([ours, ours])
+    with pytest.raises(ConfigError, match=r"09Z\.jsonl\.zst: a tape of lighter's ETH, and .* is of bitflyer; accepted"):
+        require_one_venue([ours, two[1]])
 
 
 def test_later_hour_begins_with_the_book_and_is_whole_by_itself(two: list[Path]) -> None:

@@ -32,7 +32,7 @@ from stall_then_strike.infra.logs.run_record import GENERATED
 from stall_then_strike.sim.exchange.source import Channel
 from stall_then_strike.tapes import tape_tools
 from stall_then_strike.tapes.event_replay import open_run, read_inputs, replay_events
-from stall_then_strike.tapes.tape_files import is_event_log, market_of_tapes, price_steps
+from stall_then_strike.tapes.tape_files import is_event_log, market_of_tapes, price_steps, require_one_venue
 from stall_then_strike.tapes.tape_reader import TapeError, read_tape
 from stall_then_strike.tapes.tape_rows import only_product
 from stall_then_strike.tapes.tape_tools import Audited
@@ -324,6 +324,7 @@ def _cut(args: argparse.Namespace) -> int:
 
 
 def _merge(args: argparse.Namespace) -> int:
+    require_one_venue(args.tapes)
     lines = tape_tools.merge(args.tapes, twice_s=args.drop_copies)
     return _wrote(args.out, tape_tools.write_tape(_tape_name(args.out), lines, market_of_tapes(args.tapes)))
 

@@ -17,7 +17,7 @@ import orjson
 from stall_then_strike.config.models import AppConfig
 from stall_then_strike.config.venue import BITFLYER, LIGHTER
 from stall_then_strike.infra.logs.run_record import GENERATED, UNKNOWN, market_at
-from stall_then_strike.lighter.markets import configured_market
+from stall_then_strike.lighter.markets import Market, configured_market
 from stall_then_strike.tapes.part_file import PART
 from stall_then_strike.tapes.salvage import EVENTS
 from stall_then_strike.tapes.tape_reader import LineFile, TapeError, read_tape
@@ -136,6 +136,23 @@ def require_product(tapes: Sequence[Path], cfg: AppConfig) -> None:
                 )
 
 
+def require_one_venue(tapes: Sequence[Path]) -> None:
+    """Refuse tapes that no reader takes as one: of both venues, or of several of Lighter's markets. Raises ConfigError.
+
+    A tape of bitFlyer may have several products: each of its messages names its own.
+    """
+    first = None
+    for path in tapes:
+        market = _market_on(path)
+        kind = BITFLYER if market is None else f"{LIGHTER}'s {market.symbol}"
+        if first is not None and kind != first:
+            raise ConfigError(
+                f"{path}: a tape of {kind}, and {tapes[0]} is of {first}; accepted: tapes of {BITFLYER}, or of one "
+                f"market of {LIGHTER}"
+            )
+        first = kind
+
+
 def price_steps(tape: Path) -> dict[str, Decimal]:
     """The products at the beginning of a tape, with the finest step among their prices: 1, 0.1, 0.01 ...
 
@@ -172,10 +189,7 @@ def _require_venue(tapes: Sequence[Path], cfg: AppConfig) -> None:
     """Refuse tapes of another venue than the settings', and of markets with other units. Raises ConfigError."""
     markets = {one.exchange.product_code: one.exchange for one in cfg.by_instrument()}
     for path in tapes:
-        try:
-            market = market_in(_first_message(path))
-        except ValueError as error:
-            raise ConfigError(f"{path}: {error}") from error
+        market = _market_on(path)
         venue = BITFLYER if market is None else LIGHTER
         if venue != cfg.exchange.name:
             raise ConfigError(
@@ -199,10 +213,17 @@ def _require_venue(tapes: Sequence[Path], cfg: AppConfig) -> None:
             )
 
 
-def _first_message(tape: Path) -> Any:
-    """The first message of a tape; None if it cannot be read, which the reader of the tape tells better."""
+def _market_on(tape: Path) -> Market | None:
+    """The market of Lighter that a tape is of; None for bitFlyer and for what the tape's reader cannot read either.
+
+    Raises ConfigError for a header of another form.
+    """
     try:
         with LineFile(tape) as file:
-            return orjson.loads(file.readline())["msg"]
+            message = orjson.loads(file.readline())["msg"]
     except (OSError, TapeError, ValueError, KeyError, TypeError):
         return None
+    try:
+        return market_in(message)
+    except ValueError as error:
+        raise ConfigError(f"{tape}: {error}") from error

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 from loguru import logger
 
+from stall_then_strike.app import state
 from stall_then_strike.app.shell import cli
-from stall_then_strike.app.shell.command import command
+from stall_then_strike.app.shell.command import EXIT_FAILED, EXIT_USAGE, command
+from tests.other_user import reachable_folder, restricted
 
 
 def test_signal_whose_exception_was_lost_is_raised_again() -> None:
@@ -31,6 +33,23 @@ def test_ctrl_c_while_a_command_is_imported_shows_no_traceback(error: str, said:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == (-signal.SIGINT if error == "KeyboardInterrupt" else 1)
     assert done.stderr.startswith(said)
+
+
+def test_file_of_another_user_is_named_without_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    @command("look")
+    def main(argv: Sequence[str] | None = None) -> int:
+        return int((folder / "journal").exists())
+
+    with reachable_folder() as folder, restricted(folder, 0o000):
+        assert main() == EXIT_FAILED
+    assert capsys.readouterr().err == f"look: {folder}/journal: Permission denied\n"
+
+
+def test_settings_of_another_user_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with reachable_folder() as folder, restricted(folder, 0o000):
+        assert state.main(["--config", str(folder / "x.yml")]) == EXIT_USAGE
+    said = f"state: --config {folder}/x.yml: cannot be read: Permission denied; accepted: a YAML file\n"
+    assert capsys.readouterr().err == said
 
 
 def test_a_command_is_named_as_the_shell_finds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

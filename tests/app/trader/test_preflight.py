@@ -30,6 +30,7 @@ from stall_then_strike.venues.bitflyer_checks import NEEDED_PERMISSIONS
 from stall_then_strike.venues.bitflyer_connection import BitflyerConnection
 from stall_then_strike.venues.findings import CheckResult, Verdict, exit_code, fault, ok, warning
 from tests.infra.journal.journal_rig import memo
+from tests.other_user import reachable_folder, restricted
 from tests.signing import SIGNED
 from tests.sim.private_rig import BID, KEY, NO_CALENDAR, OTHER, QUIET, order
 
@@ -340,6 +341,22 @@ async def test_a_pause_that_outlived_its_run_is_told(tmp_path: Path) -> None:
     found = {result.name: result for result in await preflight(cfg, credentials, None, SystemClock(), tmp_path)}
     assert (found["memory"].verdict, found["memory"].is_halt) == (Verdict.WARNING, False)
     assert found["memory"].text == "not halted, but paused by the operator"
+
+
+@pytest.mark.parametrize("is_reached", [True, False])
+async def test_journal_of_another_user_is_told(is_reached: bool) -> None:
+    """As a start by root leaves it. Files can be made beside it, and the start would fail at the first write."""
+    with reachable_folder() as folder:
+        (folder / "journal").mkdir()
+        cfg = AppConfig.model_validate({"env": "live", "journal": {"dir": str(folder / "journal")}})
+        path = journal_path(cfg.journal.dir, cfg.exchange.product_code)
+        path.touch()
+        with restricted(path, 0o444) if is_reached else restricted(path.parent, 0o000):
+            found = {result.name: result for result in await preflight(cfg, None, None, SystemClock(), folder)}
+    assert (found["memory"].verdict, found["memory"].text) == (
+        Verdict.FAULT,
+        f"{path} cannot be written to: Permission denied",
+    )
 
 
 async def test_collateral_that_does_not_carry_the_largest_position_is_named(place_of: Any) -> None:

@@ -29,6 +29,13 @@ def test_a_token_that_can_be_guessed_is_refused_and_not_shown(
     assert error == "console: STS_CONSOLE_TOKEN: the token is too short; accepted: 16 characters or more\n"
 
 
+def test_a_log_folder_that_is_none_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    assert main(["--log-dir", str(tmp_path / "file")]) == EXIT_USAGE
+    said = f"console: --log-dir {tmp_path}/file: cannot be read: Not a directory; accepted: a folder of runs\n"
+    assert capsys.readouterr().err == said
+
+
 def test_without_the_extra_it_says_what_to_install(tmp_path: Path) -> None:
     blocked = "import sys; sys.modules['nicegui'] = None\nfrom stall_then_strike.app.web.console import main\n"
     program = [sys.executable, "-c", f"{blocked}sys.exit(main([]))"]
@@ -55,7 +62,8 @@ def test_the_token_is_made_and_told_once_and_a_signal_ends_it(tmp_path: Path) ->
     assert len(process.stdout.readline().removeprefix("token: ").strip()) == 32
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=30)
-    assert (process.returncode, out, err) == (EXIT_DONE, "", "")
+    assert (process.returncode, out) == (EXIT_DONE, "")
+    assert err == "console: logs does not exist yet: its first run is shown once there is one\n"
     assert not list(tmp_path.iterdir())
 
 

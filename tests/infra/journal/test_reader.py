@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from stall_then_strike.infra.journal.reader import JournalReader
 from stall_then_strike.types.dto import OrderId
 from stall_then_strike.types.errors import JournalError
 from tests.infra.journal.journal_rig import ACCOUNT, TS, changes, ended, fact, fill, memo, open_in, order, path_in
+from tests.other_user import reachable_folder, restricted
 
 NAMED = OrderId("JRF-1")
 
@@ -97,29 +97,17 @@ def test_path_with_signs_of_an_address_is_just_a_path(tmp_path: Path) -> None:
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """One that other users reach."""
-    made = Path(tempfile.mkdtemp(dir="/var/tmp"))
-    made.chmod(0o755)
-    try:
-        yield made
-    finally:
-        shutil.rmtree(made)
+    with reachable_folder() as folder:
+        yield folder
 
 
 @contextmanager
 def as_a_reader(folder: Path) -> Iterator[None]:
     """Inside, nothing can be written to the folder, by the superuser neither."""
-    folder.chmod(0o555)
-    user = os.geteuid()
-    if not user:
-        os.seteuid(65_534)
-    try:
+    with restricted(folder, 0o555):
         with pytest.raises(PermissionError):
             (folder / "x").touch()
         yield
-    finally:
-        os.seteuid(user)
-        folder.chmod(0o755)
 
 
 @pytest.mark.parametrize("has_log", [False, True], ids=["closed", "left by a crash"])

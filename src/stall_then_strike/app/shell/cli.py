@@ -156,11 +156,15 @@ def load(
     if args.config == CONFIGS / _LIVE:
         files[1] = args.config  # a named live.yml has the operator's own limits: no other file may replace it
     for (flag, path), file in zip(named.items(), files, strict=False):
-        if not file.exists():
+        try:
+            file.stat()
+        except (FileNotFoundError, NotADirectoryError):
             own = DEFAULTS / file.name
             hint = f", or no {flag} for the package's own, {own}" if own.is_file() else ""
             here = "" if path.is_absolute() else f" in {Path.cwd()}"
-            raise ConfigError(f"{flag} {path}: no such file{here}; accepted: a YAML file{hint}")
+            raise ConfigError(f"{flag} {path}: no such file{here}; accepted: a YAML file{hint}") from None
+        except OSError as error:
+            raise ConfigError(f"{flag} {path}: cannot be read: {error.strerror}; accepted: a YAML file") from None
     args.layers = files
     venue = getattr(args, "venue", None)
     sets = args.sets if venue is None else [f"exchange.name={venue}", *args.sets]

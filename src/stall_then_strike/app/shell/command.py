@@ -29,7 +29,7 @@ EXIT_INTERRUPTED: Final = 130
 Errors = tuple[type[Exception], ...]
 USAGE: Final[Errors] = (ConfigError, LoginRefused)
 """Errors that the operator has to mend before the command is worth another try."""
-_EXPECTED: Final[Errors] = (FeedError, JournalError, LogError)
+_EXPECTED: Final[Errors] = (FeedError, JournalError, LogError, PermissionError)
 
 
 class Main(Protocol):
@@ -86,9 +86,15 @@ def ended_by(error: Exception, name: str, expects: Errors = (), usage: Errors = 
     if not all(isinstance(cause, (*_EXPECTED, *expects, *usage)) for cause in causes):
         traceback.print_exception(error)
         return EXIT_FAILED
-    for text in dict.fromkeys(map(str, causes)):
+    for text in dict.fromkeys(map(_told, causes)):
         sys.stderr.write(f"{name}: {text}\n")
     return EXIT_USAGE if any(isinstance(cause, usage) for cause in causes) else EXIT_FAILED
+
+
+def _told(error: BaseException) -> str:
+    if isinstance(error, PermissionError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def leaves(error: BaseException) -> list[BaseException]:

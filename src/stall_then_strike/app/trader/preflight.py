@@ -41,8 +41,14 @@ async def preflight(
 def _memory(cfg: AppConfig, account: Account | None, clock: Clock) -> list[CheckResult]:
     """Check what the journal of an earlier run remembers; no result if there is no journal."""
     path = journal_path(cfg.journal.dir, cfg.exchange.product_code)
-    if not path.exists():
+    try:
+        with path.open("r+b"):
+            pass
+    except (FileNotFoundError, NotADirectoryError):
         return []
+    except OSError as error:
+        advice = "give this user the right to write it, or run as the user whose it is"
+        return [fault("memory", f"{path} cannot be written to: {error.strerror}", advice)]
     try:
         with JournalReader.open(path) as reader:
             info, memo = reader.info(), newest(reader.account_memo(), reader.memo())

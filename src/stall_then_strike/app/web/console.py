@@ -8,6 +8,7 @@ import ipaddress
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from stall_then_strike.app.shell import cli
@@ -72,6 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with cli.extra_needed("console"):
             from stall_then_strike.app.web.serving import Wanted, serve
         cfg = cli.load(args, cli.CONFIGS / "live.yml", takes_several=True)
+        _look_at(args.log_dir)
         names = (*args.allow_host, *(() if args.host == "127.0.0.1" else (args.host,)))
         wanted = Wanted(
             log_dir=args.log_dir,
@@ -103,6 +105,18 @@ def _tell(address: str, token: str) -> None:
     if token:
         sys.stdout.write(f"token: {token}\n")
     sys.stdout.flush()
+
+
+def _look_at(log_dir: Path) -> None:
+    """Say it if there is no log folder yet. Raises ConfigError for one that cannot be read."""
+    try:
+        next(log_dir.iterdir(), None)
+    except FileNotFoundError:
+        sys.stderr.write(f"console: {log_dir} does not exist yet: its first run is shown once there is one\n")
+    except OSError as error:
+        raise ConfigError(
+            f"--log-dir {log_dir}: cannot be read: {error.strerror}; accepted: a folder of runs"
+        ) from None
 
 
 def _check_address(args: argparse.Namespace) -> None:
