@@ -259,6 +259,7 @@ async def test_end_that_cannot_be_read_is_waited_for() -> None:
         new = await one.broker.update_order(name, price=3_020)
         assert new != name
         assert calls == 2
+        await one.until("new order", lambda: one.books.orders)
         (order,) = one.books.orders.values()
         assert order.client_index == int(new)
 

@@ -80,7 +80,7 @@ TWICE = (
         "results of day and run",
         "equity track apply_fill apply_cash mark roll_day _on_board",
         "engine.inventory.InventoryManager",
-        "trade:stall trade:fee count:funding resume:day_roll",
+        "trade:stall trade:fee cash:funding resume:day_roll",
     ),
     Twice(
         "stamps within a limit",
@@ -106,7 +106,7 @@ TWICE = (
         " _forget_taken _requeue _on_book _print _settle _meets_own _expect_rival _rest _arrive _end_order"
         " _first_due _pop_due _pop_expiry advance",
         "sim.paper.PaperGateway",
-        "trade:stall trade:part order:refused order:expire order:venue_expiry count:funding",
+        "trade:stall trade:part order:refused order:expire order:venue_expiry cash:funding",
     ),
     Twice("who is served before an order", "_behind_rival", "sim.paper._Resting", "trade:stall trade:part"),
     Twice(
@@ -167,6 +167,8 @@ def marks(pair: Twins) -> set[str]:
             found.add(f"order:{row.action}")
             found |= {"order:refused"} if row.reason.startswith("rejected") else set()
             found |= {"order:venue_expiry"} if row.reason == "venue expiry" else set()
+    booked = sum(row.pnl_jpy for row in pair.compiled_rows if isinstance(row, TradeLogRow))
+    found |= {"cash:funding"} if pair.outcome.inventory.realised != booked else set()
     tally = pair.outcome.tally
     found |= {f"count:{name}" for name, count in tally.items() if count}
     return found | ({"trade:part"} if tally["touched"] > tally["filled"] else set())
