@@ -158,10 +158,16 @@ class AtWork:
         )
 
     def hit_quote(self, lots: int) -> ChildOrder:
-        """Somebody takes so many lots of our best quote."""
+        """Somebody takes so many lots of a quote of ours, and before it all that is better than it by now."""
         order = self.resting[0]
         assert order.price is not None
-        self.others(order.side.opposite, lots, order.price)
+        depth, bound = self.room.venue.market.depth(), order.price
+        better = (
+            sum(size for price, size in depth.bids if price > bound)
+            if order.side is Side.BUY
+            else sum(size for price, size in depth.asks if price < bound)
+        )
+        self.others(order.side.opposite, better + lots, bound)
         return order
 
     async def beat(self) -> None:
