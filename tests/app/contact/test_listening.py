@@ -68,8 +68,8 @@ async def test_faithful_exchange_has_no_deviation(tmp_path: Path) -> None:
     watch, figures = await probed(tmp_path, ())
     assert [(one.name, one.seen, one.example) for one in watch.deviations] == []
     assert figures.events > 12
-    assert figures.calls > 18
-    assert figures.mids[1] == figures.mids[0] > 100
+    assert figures.calls > 30
+    assert figures.mids[1] == figures.mids[0] > 200
 
 
 @pytest.mark.slow(seconds=13)

@@ -66,7 +66,7 @@ async def test_faithful_exchange_has_no_deviation(is_private: bool, tmp_path: Pa
     found, figures, calls = await probed(tmp_path, (), is_private=is_private)
     assert [(one.name, one.seen, one.example) for one in found] == []
     assert figures.connections == 1
-    assert figures.calls > (16 if is_private else 6)
+    assert figures.calls > (30 if is_private else 12)
     assert figures.mids[1] == figures.mids[0] > 20
     assert not is_private or figures.events > 10
     assert is_private or not any("send" in call for call in calls)
