@@ -33,7 +33,7 @@ from stall_then_strike.infra.clock import Clock, SystemClock
 from stall_then_strike.infra.logging_runtime import setup_runtime_logging
 from stall_then_strike.infra.logs.run_folder import RunFolder
 from stall_then_strike.infra.watch.alerts import AlertKind, Alerts, load_alert_urls
-from stall_then_strike.infra.watch.heartbeat import Pulse, Vigil, age_sec, heartbeat_path, read_beat
+from stall_then_strike.infra.watch.heartbeat import Beat, Pulse, Vigil, age_sec, heartbeat_path, read_beat
 from stall_then_strike.types.dto import NS_PER_S
 from stall_then_strike.types.errors import AuthRefused, ConfigError, NoAnswer
 from stall_then_strike.types.text import plain
@@ -199,14 +199,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _now(cfg, hand) if args.now else _watch(cfg, hand, args)
 
 
-def _alive(cfg: AppConfig) -> int:
-    """Report whether a trader is running and its heartbeat is recent enough."""
+def _last_beat(cfg: AppConfig) -> tuple[Beat, float, bool] | None:
+    """The heartbeat, its age in seconds, and whether it is recent enough; None without one."""
     path = heartbeat_path(cfg)
     beat, age = read_beat(path), age_sec(path, SystemClock().now_ns())
-    if beat is None or age is None:
-        sys.stdout.write(f"no heartbeat in {path}\n")
+    return None if beat is None or age is None else (beat, age, age < cfg.watch.heartbeat_limit_sec)
+
+
+def _alive(cfg: AppConfig) -> int:
+    """Report whether a trader is running and its heartbeat is recent enough."""
+    last = _last_beat(cfg)
+    if last is None:
+        sys.stdout.write(f"no heartbeat in {heartbeat_path(cfg)}\n")
         return EXIT_FAILED
-    is_young = age < cfg.watch.heartbeat_limit_sec
+    beat, age, is_young = last
     said = beat.state if is_young or beat.state == "stopped" else "silent, without a report that it stopped"
     limit = "" if is_young else f" (watch.heartbeat_limit_sec is {plain(cfg.watch.heartbeat_limit_sec)})"
     sys.stdout.write(f"{said}, last heartbeat {age:.1f} s ago{limit}\n")
@@ -232,13 +238,12 @@ def _now(cfg: AppConfig, hand: Hand) -> int:
         f"the venue accepted the cancel-all ({cfg.exchange.base_url}); it may have missed an order that was accepted "
         f"just before: check the open orders, or send again in {PAUSE_S} s. Positions are left open\n"
     )
-    path = heartbeat_path(cfg)
-    beat, age = read_beat(path), age_sec(path, SystemClock().now_ns())
-    if beat is not None and beat.state == "running" and age is not None and age < cfg.watch.heartbeat_limit_sec:
-        sys.stdout.write(
-            f"A trader goes on quoting: process {beat.pid}, last heartbeat {age:.1f} s ago. Stop it (`sts ctl stop`), "
-            "then send again\n"
-        )
+    match _last_beat(cfg):
+        case beat, age, True if beat.state == "running":
+            sys.stdout.write(
+                f"A trader goes on quoting: process {beat.pid}, last heartbeat {age:.1f} s ago. Stop it "
+                "(`sts ctl stop`), then send again\n"
+            )
     return EXIT_DONE
 
 
