@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from stall_then_strike.infra.market_source import MarketEvent
 from stall_then_strike.infra.pyb_session import PyBotterSession
 from stall_then_strike.types.dto import NS_PER_S, BoardSnapshot, BookStatus, PublicTrades, VenueStatus
 from stall_then_strike.types.errors import FeedError
+from tests.e2e.commands import dead_port
 from tests.infra.session_rig import (
     BOARD,
     DELTA,
@@ -91,9 +91,9 @@ async def refusal(url: str, why: str) -> str:
     return str(caught.value)
 
 
-async def test_refused_connection_is_told(unused_port: int) -> None:
-    url = f"ws://127.0.0.1:{unused_port}/json-rpc"
-    why = f"connection refused (127.0.0.1:{unused_port})"
+async def test_refused_connection_is_told() -> None:
+    url = f"ws://127.0.0.1:{dead_port()}/json-rpc"
+    why = f"connection refused (127.0.0.1:{dead_port()})"
     assert await refusal(url, why) == f"no board of FX_BTC_JPY from {url} within 0.4 s: {why}"
 
 
@@ -396,19 +396,11 @@ async def test_nothing_runs_after_the_exit(venue: Venue) -> None:
         session.get_client()
 
 
-async def test_exit_during_a_pause_or_a_handshake_does_not_wait_for_it(unused_port: int) -> None:
-    url = f"ws://127.0.0.1:{unused_port}/"
+async def test_exit_during_a_pause_or_a_handshake_does_not_wait_for_it() -> None:
+    url = f"ws://127.0.0.1:{dead_port()}/"
     loop = asyncio.get_running_loop()
     async with PyBotterSession(config(url, reconnect_min_sec=30), SystemClock(), Heard()) as session:
         await session.connect_ws()
         await until(lambda: session.statistics().failed_attempts == 1)
         started_s = loop.time()
     assert loop.time() - started_s < 10
-
-
-@pytest.fixture
-def unused_port() -> Iterator[int]:
-    """A port that nobody listens on, nor can meanwhile."""
-    with socket.socket() as holder:
-        holder.bind(("127.0.0.1", 0))
-        yield holder.getsockname()[1]
